@@ -1,0 +1,53 @@
+//! Condition types and reasons, each spelled once.
+//!
+//! Reasons are CamelCase and stable: people alert on them.
+
+/// Condition types.
+pub mod types {
+    /// Whether the object is as declared and usable.
+    pub const READY: &str = "Ready";
+    /// Whether reconciling goes on (`False` while paused).
+    pub const RECONCILING: &str = "Reconciling";
+    /// Whether every node of a Broker is a running member of one cluster.
+    pub const CLUSTER_FORMED: &str = "ClusterFormed";
+    /// Whether the Broker survives the loss of at least one more node.
+    pub const QUORUM_SAFE: &str = "QuorumSafe";
+}
+
+/// Condition reasons.
+pub mod reasons {
+    /// The object is as declared.
+    pub const READY: &str = "Ready";
+    /// Work towards the declared state is under way.
+    pub const PROGRESSING: &str = "Progressing";
+    /// The object asks for something that its rules refuse.
+    pub const INVALID: &str = "Invalid";
+    /// The object asks for something that this version does not serve yet.
+    pub const NOT_SUPPORTED: &str = "NotSupported";
+    /// `entente.dev/paused` is `"true"`.
+    pub const PAUSED: &str = "Paused";
+    /// No Broker is named and none is the default.
+    pub const NO_DEFAULT_BROKER: &str = "NoDefaultBroker";
+    /// More than one Broker is marked as the default.
+    pub const SEVERAL_DEFAULT_BROKERS: &str = "SeveralDefaultBrokers";
+    /// The Broker is absent or does not grant use to this namespace: one answer for both.
+    pub const BROKER_NOT_USABLE: &str = "BrokerNotUsable";
+    /// The Broker exists but does not serve yet.
+    pub const BROKER_NOT_READY: &str = "BrokerNotReady";
+    /// The broker did not answer in time.
+    pub const BROKER_UNREACHABLE: &str = "BrokerUnreachable";
+    /// The broker answered and refused.
+    pub const BROKER_REFUSED: &str = "BrokerRefused";
+    /// A virtual host or queue of that name exists and is not ours or not alike.
+    pub const CONFLICT: &str = "Conflict";
+    /// Deletion waits until the queue is empty.
+    pub const NOT_EMPTY: &str = "NotEmpty";
+    /// Deletion is under way.
+    pub const DELETING: &str = "Deleting";
+    /// The operator may not read or write what it needs in this namespace.
+    pub const FORBIDDEN: &str = "Forbidden";
+    /// Nodes are missing or have not joined yet.
+    pub const NODES_MISSING: &str = "NodesMissing";
+    /// The broker's pods are starting.
+    pub const STARTING: &str = "Starting";
+}

@@ -1,0 +1,19 @@
+//! Names that appear in object metadata, each defined once.
+
+/// API group of every kind.
+pub const GROUP: &str = "entente.dev";
+
+/// Finalizer on objects that stand for something in a broker.
+pub const FINALIZER: &str = "entente.dev/broker-objects";
+
+/// Annotation that stops reconciling an object while its value is `"true"`.
+pub const PAUSED_ANNOTATION: &str = "entente.dev/paused";
+
+/// Annotation on a pod template: hash of the configuration the pods must run with.
+pub const CONFIG_HASH_ANNOTATION: &str = "entente.dev/config-hash";
+
+/// Label with the name of the Broker that owns a Kubernetes object.
+pub const BROKER_LABEL: &str = "entente.dev/broker";
+
+/// Value of `app.kubernetes.io/managed-by`, and the field manager of server-side apply.
+pub const MANAGER: &str = "entente";

@@ -1,0 +1,94 @@
+//! `spec.scaling`: how many consumers a queue should have.
+
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::text::DurationText;
+
+/// Scales the consumers of a queue on its backlog and the trend of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self.minReplicas <= self.maxReplicas")
+        .message("minReplicas must not exceed maxReplicas"),
+    validation = Rule::new("has(self.messagesPerReplica) || has(self.drainWithin) || has(self.maxAge)")
+        .message("name at least one objective: messagesPerReplica, drainWithin or maxAge")
+)]
+pub struct Scaling {
+    /// The workload to scale: any kind with a `/scale` subresource, in the same namespace.
+    pub target_ref: TargetRef,
+    /// The fewest replicas. 0 lets the target sleep while the queue is empty.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 10000))]
+    pub min_replicas: i32,
+    /// The most replicas.
+    #[serde(default = "default_max_replicas")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub max_replicas: i32,
+    /// Objective: at most so many messages (ready and unacknowledged) for each replica.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub messages_per_replica: Option<i64>,
+    /// Objective: the backlog is drained within this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain_within: Option<DurationText>,
+    /// Objective: the oldest message is no older than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<DurationText>,
+    /// How long the queue must be empty and idle before the target is scaled to zero. Default `120s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_after: Option<DurationText>,
+    /// Messages per second one replica serves, where known; it is learned otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub service_rate: Option<i64>,
+    /// Limits on how fast replicas change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behavior: Option<Behavior>,
+}
+
+fn default_max_replicas() -> i32 {
+    10
+}
+
+/// A workload in the same namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetRef {
+    /// API version of the target.
+    #[serde(default = "default_target_api_version")]
+    #[schemars(length(min = 1, max = 317))]
+    pub api_version: String,
+    /// Kind of the target.
+    #[serde(default = "default_target_kind")]
+    #[schemars(length(min = 1, max = 63))]
+    pub kind: String,
+    /// Name of the target.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+fn default_target_api_version() -> String {
+    "apps/v1".into()
+}
+
+fn default_target_kind() -> String {
+    "Deployment".into()
+}
+
+/// Windows and rates of scaling.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Behavior {
+    /// Scaling down follows the highest need of this window. Default `120s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale_down_window: Option<DurationText>,
+    /// At most this share of the replicas goes in a minute, in percent. Default 25.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub scale_down_percent_per_minute: Option<i32>,
+    /// At most this many replicas are added in a minute. Unlimited by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub scale_up_replicas_per_minute: Option<i32>,
+}

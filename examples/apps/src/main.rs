@@ -1,0 +1,2 @@
+//! Producer and consumer.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Messages over AMQP 1.0.

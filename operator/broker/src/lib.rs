@@ -1,0 +1,2 @@
+//! Broker client.
+pub mod amqp;
