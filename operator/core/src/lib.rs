@@ -1,1 +1,9 @@
 //! Pure logic of Entente.
+//!
+//! Data flows one way, `snapshot → validate → desired → diff → plan → status`, and the
+//! modules are named after the steps. Nothing here does I/O, sleeps or reads a clock:
+//! `now` is always an argument, so every decision can be tested as a value.
+
+pub mod breaker;
+pub mod conditions;
+pub mod lease;
