@@ -7,3 +7,4 @@
 pub mod breaker;
 pub mod conditions;
 pub mod lease;
+pub mod topology;

@@ -1,0 +1,11 @@
+//! What exists in a broker, what should, and the way from one to the other.
+//!
+//! [`model`] has the objects, [`observed`] what was read of a virtual host, [`plan`] the typed
+//! actions, [`foundation`] what every virtual host of ours holds, [`diff`] the pure
+//! `(desired, observed) → plan`.
+
+pub mod diff;
+pub mod foundation;
+pub mod model;
+pub mod observed;
+pub mod plan;

@@ -1,0 +1,91 @@
+//! Objects of a virtual host, as declared to RabbitMQ.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Arguments and policy definitions: name to JSON value.
+pub type Arguments = BTreeMap<String, Value>;
+
+/// How a queue keeps its messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum QueueKind {
+    /// Replicated by Raft.
+    Quorum,
+    /// On one node.
+    Classic,
+    /// A replicated log.
+    Stream,
+}
+
+impl QueueKind {
+    /// RabbitMQ's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Quorum => "quorum",
+            Self::Classic => "classic",
+            Self::Stream => "stream",
+        }
+    }
+}
+
+/// A queue to declare. All of it is fixed for the life of the queue.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QueueDeclaration {
+    /// Name in its virtual host.
+    pub name: String,
+    /// Kind.
+    pub kind: QueueKind,
+    /// Arguments beside `x-queue-type`.
+    pub arguments: Arguments,
+}
+
+/// An exchange to declare.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExchangeDeclaration {
+    /// Name in its virtual host.
+    pub name: String,
+    /// Type, such as `direct`.
+    pub kind: String,
+    /// Arguments.
+    pub arguments: Arguments,
+}
+
+/// A policy: the settings of queues that can change in place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Name in its virtual host.
+    pub name: String,
+    /// Regular expression over queue names.
+    pub pattern: String,
+    /// Kinds of objects it applies to, such as `quorum_queues`.
+    pub apply_to: String,
+    /// The matching policy of the highest priority wins, whole.
+    pub priority: i64,
+    /// Settings.
+    pub definition: Arguments,
+}
+
+/// A binding of an exchange to a queue.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Binding {
+    /// Exchange.
+    pub source: String,
+    /// Queue.
+    pub destination: String,
+    /// Routing key.
+    pub routing_key: String,
+}
+
+/// A virtual host to create. `tags` carries the proof of ownership.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VirtualHost {
+    /// Name: the namespace's.
+    pub name: String,
+    /// For people.
+    pub description: String,
+    /// Tags; one of them names the owner.
+    pub tags: Vec<String>,
+}

@@ -1,0 +1,113 @@
+//! What was read of one virtual host at one moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::model::{Arguments, Binding, ExchangeDeclaration, Policy, QueueKind};
+use super::plan::Action;
+
+/// A queue as the broker reports it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObservedQueue {
+    /// Kind.
+    pub kind: QueueKind,
+    /// Arguments beside `x-queue-type`.
+    pub arguments: Arguments,
+    /// Whether it survives a restart of the broker.
+    pub durable: bool,
+    /// The leader's node; `None` where it was not reported.
+    pub leader: Option<String>,
+    /// Nodes that hold a copy.
+    pub members: Vec<String>,
+    /// Members that are up.
+    pub online: Vec<String>,
+    /// Counters; `None` where they were not reported. Never zero in place of unknown (invariant I5).
+    pub counts: Option<Counts>,
+}
+
+/// Counters of a queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Messages ready for delivery.
+    pub ready: i64,
+    /// Messages delivered and not yet settled.
+    pub unacknowledged: i64,
+    /// Consumers.
+    pub consumers: i64,
+}
+
+impl Counts {
+    /// Messages in the queue.
+    pub fn messages(self) -> i64 {
+        self.ready.saturating_add(self.unacknowledged)
+    }
+}
+
+/// A virtual host as the broker reports it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ObservedVirtualHost {
+    /// Its tags: proof of ownership.
+    pub tags: BTreeSet<String>,
+    /// Queues by name.
+    pub queues: BTreeMap<String, ObservedQueue>,
+    /// Exchanges by name, without the predeclared ones.
+    pub exchanges: BTreeMap<String, ExchangeDeclaration>,
+    /// Policies by name.
+    pub policies: BTreeMap<String, Policy>,
+    /// Bindings, without those of the default exchange.
+    pub bindings: BTreeSet<Binding>,
+    /// Largest limits by name, such as `max-queues`.
+    pub limits: BTreeMap<String, i64>,
+    /// When reading began.
+    pub seen_at: Option<Timestamp>,
+}
+
+impl ObservedVirtualHost {
+    /// Notes that an action succeeded, so that the next decision builds on it before the next read.
+    ///
+    /// The broker remains the judge: the next read replaces all of this.
+    pub fn note(&mut self, action: &Action) {
+        match action {
+            Action::CreateVirtualHost(host) => self.tags.extend(host.tags.iter().cloned()),
+            Action::SetLimit { name, value } => match value {
+                Some(value) => {
+                    self.limits.insert(name.clone(), *value);
+                }
+                None => {
+                    self.limits.remove(name);
+                }
+            },
+            Action::PutPolicy(policy) => {
+                self.policies.insert(policy.name.clone(), policy.clone());
+            }
+            Action::DeletePolicy { name } => {
+                self.policies.remove(name);
+            }
+            Action::DeclareExchange(exchange) => {
+                self.exchanges.insert(exchange.name.clone(), exchange.clone());
+            }
+            Action::DeclareQueue(queue) => {
+                self.queues.entry(queue.name.clone()).or_insert_with(|| ObservedQueue {
+                    kind: queue.kind,
+                    arguments: queue.arguments.clone(),
+                    durable: true,
+                    leader: None,
+                    members: Vec::new(),
+                    online: Vec::new(),
+                    counts: None,
+                });
+            }
+            Action::DeleteQueue { name } => {
+                self.queues.remove(name);
+                self.bindings.retain(|binding| binding.destination != *name);
+            }
+            Action::Bind(binding) => {
+                self.bindings.insert(binding.clone());
+            }
+            Action::Unbind(binding) => {
+                self.bindings.remove(binding);
+            }
+        }
+    }
+}
