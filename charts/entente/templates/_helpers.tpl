@@ -1,0 +1,90 @@
+{{- define "entente.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "entente.operator" -}}
+{{ include "entente.fullname" . }}-operator
+{{- end -}}
+
+{{- define "entente.serviceAccount" -}}
+{{ default (include "entente.operator" .) .Values.serviceAccount.name }}
+{{- end -}}
+
+{{/* Labels of the operator's pods: selectors and the Brokers' NetworkPolicies rely on them. */}}
+{{- define "entente.selectorLabels" -}}
+app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: operator
+{{- end -}}
+
+{{- define "entente.labels" -}}
+{{ include "entente.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{/* The CRD Job is not a replica of the operator: no selector may count it. */}}
+{{- define "entente.crdLabels" -}}
+{{ include "entente.labels" . | replace "component: operator" "component: crds" }}
+{{- end -}}
+
+{{- define "entente.image" -}}
+{{- $image := .Values.operator.image -}}
+{{- if $image.digest -}}
+{{ $image.repository }}@{{ $image.digest }}
+{{- else -}}
+{{ $image.repository }}:{{ default .Chart.AppVersion $image.tag }}
+{{- end -}}
+{{- end -}}
+
+{{/* The namespaces in which Brokers may run, as a list under "names", or "everywhere". */}}
+{{- define "entente.brokerNamespaces" -}}
+{{- $names := .Values.brokerNamespaces -}}
+{{- if not $names -}}
+{{- $names = list .Release.Namespace -}}
+{{- end -}}
+{{- $everywhere := has "*" $names -}}
+{{- if and .Values.defaultBroker.enabled (not $everywhere) (not (has .Release.Namespace $names)) -}}
+{{- fail (printf "defaultBroker runs in the release namespace: add %q to brokerNamespaces, or set defaultBroker.enabled=false" .Release.Namespace) -}}
+{{- end -}}
+{{- dict "names" (uniq $names) "everywhere" $everywhere | toYaml -}}
+{{- end -}}
+
+{{/* The plural names of our kinds, from the CRDs of this chart: a new kind is never forgotten in a rule. */}}
+{{- define "entente.plurals" -}}
+{{- $plurals := list -}}
+{{- range $path, $_ := .Files.Glob "crds/*.yaml" -}}
+{{- $crd := $.Files.Get $path | fromYaml -}}
+{{- $plurals = append $plurals $crd.spec.names.plural -}}
+{{- end -}}
+{{- if not $plurals -}}
+{{- fail "no CRD was found in crds/" -}}
+{{- end -}}
+{{- dict "all" (sortAlpha $plurals) | toYaml -}}
+{{- end -}}
+
+{{/* The same for the operator and the CRD Job: nothing that a pod does not need. */}}
+{{- define "entente.podSecurityContext" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{- define "entente.securityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
