@@ -13,6 +13,7 @@ usage() { echo "usage: rootfs.sh SUITE OUTFILE [PACKAGE,PACKAGE...]" >&2; exit 2
 # The mirror this machine already uses: its own apt configuration knows which one can be reached from here.
 mirror() {
   local found
+  # shellcheck disable=SC2016  # apt's variables, not the shell's
   found=$(apt-get indextargets --format '$(CREATED_BY) $(COMPONENT) $(RELEASE) $(REPO_URI)' |
     awk '$1 == "Packages" && $2 == "main" && $3 !~ /-/ && !seen { print $4; seen = 1 }')
   [ -n "$found" ] || { echo "rootfs.sh: no Debian mirror in this machine's apt configuration" >&2; return 1; }
@@ -52,13 +53,14 @@ build() {
   mv "$out.part" "$out"
 }
 
-[ $# -ge 2 ] && [ $# -le 3 ] || usage
+if [ $# -lt 2 ] || [ $# -gt 3 ]; then usage; fi
 suite=$1 out=$2 packages=${3:-}
 command -v debootstrap >/dev/null || { echo "rootfs.sh: debootstrap is missing (apt-get install debootstrap)" >&2; exit 1; }
 mkdir -p "$(dirname "$out")"
 
-# What the tar is made from; a different list of packages, or a changed script, makes a new one.
-key="$suite ${packages:-none} $(sha256sum <"${BASH_SOURCE[0]}" | cut -c1-16)"
+# What the tar is made from. FORMAT changes when slim() or the tar does, so that every clone makes its base anew then.
+FORMAT=1
+key="$FORMAT $suite ${packages:-none}"
 exec 9>"$out.lock"
 flock 9 # two callers may want the same base at the same time: the second takes what the first has made
 if [ -z "${REBUILD:-}" ] && [ -s "$out" ] && [ "$(cat "$out.key" 2>/dev/null)" = "$key" ]; then

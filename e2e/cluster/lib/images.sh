@@ -1,0 +1,67 @@
+# shellcheck shell=bash
+# Images: made here without a container engine, and loaded into the nodes.
+
+# make_image NAME ROOT_DIR ENTRYPOINT FILE: a docker-archive with one layer, written by hand. The same files give the same image id.
+make_image() {
+  local name=$1 root=$2 entrypoint=$3 file=$4 work layer config
+  work=$(mktemp -d)
+  tar --numeric-owner --owner=0 --group=0 --sort=name --mtime=@0 -C "$root" -cf "$work/layer.tar" .
+  layer=$(sha256sum <"$work/layer.tar" | cut -d' ' -f1)
+  jq -nc --arg e "$entrypoint" --arg l "sha256:$layer" '{architecture: "amd64", os: "linux", created: "1970-01-01T00:00:00Z",
+    config: {Env: ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"], Entrypoint: ($e | split(" ")), WorkingDir: "/"},
+    rootfs: {type: "layers", diff_ids: [$l]}, history: [{created: "1970-01-01T00:00:00Z", created_by: "e2e/cluster"}]}' >"$work/config.json"
+  config=$(sha256sum <"$work/config.json" | cut -d' ' -f1)
+  mv "$work/config.json" "$work/$config.json"
+  jq -nc --arg c "$config.json" --arg n "$name" '[{Config: $c, RepoTags: [$n], Layers: ["layer.tar"]}]' >"$work/manifest.json"
+  tar --numeric-owner --owner=0 --group=0 --sort=name --mtime=@0 -C "$work" -cf "$file" .
+  rm -rf "$work"
+}
+
+# image_of_binary NAME BINARY ENTRYPOINT FILE
+image_of_binary() {
+  local root; root=$(mktemp -d)
+  chmod 755 "$root"
+  mkdir -p "$root/etc" "$root/tmp" "$root/bin"
+  chmod 1777 "$root/tmp"
+  install -m 755 "$BIN/$2" "$root/bin/$2"
+  if [ "$2" = busybox ]; then
+    local applet
+    for applet in $("$BIN/busybox" --list); do ln -sf busybox "$root/bin/$applet"; done
+    printf 'root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n' >"$root/etc/passwd"
+  fi
+  make_image "$1" "$root" "$3" "$4"
+  rm -rf "$root"
+}
+
+build_images() {
+  local format=1 # changes when the functions above make something else of the same binary
+  cached "$IMAGES/pause.tar" "$format $(cat "$BIN/pause.key")" image_of_binary localhost/entente-pause:1 pause /bin/pause || return 1
+  cached "$IMAGES/coredns.tar" "$format $(cat "$BIN/coredns.key")" \
+    image_of_binary "localhost/coredns:$COREDNS_VERSION" coredns /bin/coredns || return 1
+  cached "$IMAGES/local-path-provisioner.tar" "$format $(cat "$BIN/local-path-provisioner.key")" \
+    image_of_binary "localhost/local-path-provisioner:$LOCAL_PATH_VERSION" local-path-provisioner /bin/local-path-provisioner || return 1
+  cached "$IMAGES/busybox.tar" "$format $(cat "$BIN/busybox.key")" image_of_binary localhost/busybox:1 busybox /bin/sh
+}
+
+node_ctr() { local n=$1; shift; ctr -a "$RUN/node$n/containerd.sock" -n k8s.io "$@"; }
+
+# load_image NODE FILE: nothing is copied when the node already has this very image under this very name.
+load_image() {
+  local n=$1 file=$2 manifest name id have old
+  manifest=$(tar -xOf "$file" manifest.json) || die "$file is not a docker-archive"
+  name=$(jq -r '.[0].RepoTags[0]' <<<"$manifest")
+  id=$(jq -r '.[0].Config | sub("^blobs/sha256/"; "") | sub("\\.json$"; "")' <<<"$manifest")
+  have=$(node_ctr "$n" images ls 2>/dev/null | awk -v n="$name" '$1 == n {print $3}')
+  if [ -n "$have" ] && [ "$have" = "$(node_ctr "$n" images ls | awk -v i="sha256:$id" '$1 == i {print $3}')" ]; then
+    echo "node$n has $name"
+    return 0
+  fi
+  # What the name stood for before would stay on disk for ever: the kubelet collects images only when the disk is nearly full.
+  old=$(node_ctr "$n" images ls | awk -v d="$have" 'd != "" && $3 == d && $1 ~ /^sha256:/ {print $1}')
+  node_ctr "$n" images import --digests=false "$file" >/dev/null || return 1
+  if [ -n "$old" ]; then
+    # shellcheck disable=SC2086  # one or several
+    node_ctr "$n" images rm $old >/dev/null 2>&1 || true
+  fi
+  echo "node$n loaded $name"
+}
