@@ -6,6 +6,8 @@
 pub mod types {
     /// Whether the object is as declared and usable.
     pub const READY: &str = "Ready";
+    /// Whether dead letters of a queue have a place (absent where they are discarded).
+    pub const DEAD_LETTER_READY: &str = "DeadLetterReady";
     /// Whether reconciling goes on (`False` while paused).
     pub const RECONCILING: &str = "Reconciling";
     /// Whether every node of a Broker is a running member of one cluster.
@@ -40,6 +42,8 @@ pub mod reasons {
     pub const BROKER_REFUSED: &str = "BrokerRefused";
     /// A virtual host or queue of that name exists and is not ours or not alike.
     pub const CONFLICT: &str = "Conflict";
+    /// The Queue that `deadLetter.queueRef` names is not in the broker. Dead letters wait in the queue.
+    pub const DEAD_LETTER_QUEUE_MISSING: &str = "DeadLetterQueueMissing";
     /// Deletion waits until the queue is empty.
     pub const NOT_EMPTY: &str = "NotEmpty";
     /// Deletion is under way.

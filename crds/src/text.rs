@@ -63,10 +63,7 @@ impl DurationText {
                 _ => return Err(form()),
             };
             rest = &rest[unit_end..];
-            total = number
-                .checked_mul(millis)
-                .and_then(|part| total.checked_add(part))
-                .ok_or_else(large)?;
+            total = number.checked_mul(millis).and_then(|part| total.checked_add(part)).ok_or_else(large)?;
         }
         if i64::try_from(total).is_err() {
             return Err(large());
@@ -114,10 +111,7 @@ impl ByteSize {
             _ => u32::MAX,
         };
         if digits == 0 || shift == u32::MAX {
-            return Err(TextError::Form {
-                text: self.0.clone(),
-                expected: "a size such as 1048576, 512Mi or 10Gi",
-            });
+            return Err(TextError::Form { text: self.0.clone(), expected: "a size such as 1048576, 512Mi or 10Gi" });
         }
         self.0[..digits]
             .parse::<u64>()

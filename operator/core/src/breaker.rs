@@ -19,11 +19,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            threshold: 3,
-            first_wait: SignedDuration::from_millis(500),
-            longest_wait: SignedDuration::from_secs(4),
-        }
+        Self { threshold: 3, first_wait: SignedDuration::from_millis(500), longest_wait: SignedDuration::from_secs(4) }
     }
 }
 
@@ -72,9 +68,7 @@ impl Breaker {
         let jumped_back = open.until > now.saturating_add(self.config.longest_wait).unwrap_or(Timestamp::MAX);
         let due = now >= open.until || jumped_back;
         // A probe whose caller was cancelled never reports: after one wait, another may go.
-        let lost = open.probing_since.is_none_or(|since| {
-            now < since || now.duration_since(since) > self.config.longest_wait
-        });
+        let lost = open.probing_since.is_none_or(|since| now < since || now.duration_since(since) > self.config.longest_wait);
         if due && lost {
             open.probing_since = Some(now);
             return Permit::Probe;

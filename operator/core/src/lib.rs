@@ -5,6 +5,9 @@
 //! `now` is always an argument, so every decision can be tested as a value.
 
 pub mod breaker;
+pub mod cluster;
 pub mod conditions;
 pub mod lease;
+pub mod queue;
+pub mod resolve;
 pub mod topology;

@@ -32,7 +32,9 @@ pub struct Route {
 
 /// A queue of that name exists with fixed attributes that differ from the declared ones.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("the queue {name} exists in the broker with other fixed settings ({differences}); delete it there, or create a Queue of another name")]
+#[error(
+    "the queue {name} exists in the broker with other fixed settings ({differences}); delete it there, or create a Queue of another name"
+)]
 pub struct Conflict {
     /// Name of the queue.
     pub name: String,
@@ -64,7 +66,13 @@ pub fn diff(desired: &Desired, observed: &ObservedVirtualHost) -> Result<Plan, C
     plan.step(declarations);
     let (mut binds, mut unbinds) = (Vec::new(), Vec::new());
     for route in routes {
-        diff_route(route, observed, &mut binds, &mut unbinds);
+        // A binding to a queue that is not there would be refused and fail the whole plan; `status` speaks of it.
+        let leads_somewhere = route.destination.as_ref().is_none_or(|destination| {
+            observed.queues.contains_key(destination) || queues.iter().any(|queue| queue.name == *destination)
+        });
+        if leads_somewhere {
+            diff_route(route, observed, &mut binds, &mut unbinds);
+        }
     }
     plan.step(binds);
     unbinds.extend(
@@ -188,7 +196,8 @@ mod tests {
     #[test]
     fn a_route_that_moves_is_bound_anew_before_it_is_unbound() {
         let old = Binding { source: "x".into(), destination: "a".into(), routing_key: "q".into() };
-        let observed = ObservedVirtualHost { bindings: [old].into(), ..ObservedVirtualHost::default() };
+        let mut observed = ObservedVirtualHost { bindings: [old].into(), ..ObservedVirtualHost::default() };
+        observed.note(&Action::DeclareQueue(queue("b")));
         let route = |destination: Option<&str>| Desired {
             routes: vec![Route { source: "x".into(), routing_key: "q".into(), destination: destination.map(Into::into) }],
             ..Desired::default()
@@ -197,6 +206,17 @@ mod tests {
         assert!(matches!(plan.steps[0][..], [Action::Bind(_)]));
         assert!(matches!(plan.steps[1][..], [Action::Unbind(_)]));
         assert!(matches!(diff(&route(None), &observed).unwrap().steps[0][..], [Action::Unbind(_)]));
+    }
+
+    #[test]
+    fn a_route_to_a_queue_that_is_not_there_waits_and_keeps_the_old_one() {
+        let old = Binding { source: "x".into(), destination: "a".into(), routing_key: "q".into() };
+        let observed = ObservedVirtualHost { bindings: [old].into(), ..ObservedVirtualHost::default() };
+        let desired = Desired {
+            routes: vec![Route { source: "x".into(), routing_key: "q".into(), destination: Some("later".into()) }],
+            ..Desired::default()
+        };
+        assert!(diff(&desired, &observed).unwrap().is_empty());
     }
 
     #[test]
@@ -227,7 +247,12 @@ mod tests {
 
     fn any_desired() -> impl Strategy<Value = Desired> {
         let names = prop::collection::btree_set("[a-d]", 0..4);
-        (names, prop::collection::btree_map("[a-d]", 1..3i64, 0..4), prop::collection::btree_set("[a-d]", 0..4), prop::option::of("[a-d]"))
+        (
+            names,
+            prop::collection::btree_map("[a-d]", 1..3i64, 0..4),
+            prop::collection::btree_set("[a-d]", 0..4),
+            prop::option::of("[a-d]"),
+        )
             .prop_map(|(queues, policies, absent, destination)| Desired {
                 queues: queues.iter().map(|name| queue(name)).collect(),
                 no_policies: absent.into_iter().filter(|name| !policies.contains_key(name)).collect(),

@@ -3,7 +3,7 @@
 //! Settings that can change must be *policies*: RabbitMQ fixes queue arguments for life. But
 //! a policy write makes RabbitMQ match every policy against every queue of the virtual host, so
 //! one policy a queue costs queues × policies at each change. Queues with default settings
-//! therefore share the two policies made here; only a queue with other settings has its own.
+//! therefore share the policies made here; only a queue with other settings has its own.
 
 use std::collections::BTreeSet;
 
@@ -21,6 +21,8 @@ pub const DEAD_LETTER_EXCHANGE: &str = "entente.dead-letters";
 pub const DEAD_LETTER_SUFFIX: &str = ".dead";
 /// Policy of quorum queues with default settings.
 pub const DEFAULT_POLICY: &str = "entente.default";
+/// Policy of classic queues with default settings.
+pub const DEFAULT_CLASSIC_POLICY: &str = "entente.default-classic";
 /// Policy of the own dead-letter queues.
 pub const DEAD_LETTER_POLICY: &str = "entente.dead-letters";
 /// Priority of an own policy: above the shared ones.
@@ -54,8 +56,13 @@ pub fn default_settings() -> Arguments {
     ])
 }
 
+/// Settings of a classic queue that declares none.
+pub fn default_classic_settings() -> Arguments {
+    Arguments::from([("overflow".to_owned(), json!("reject-publish"))])
+}
+
 /// The policies that queues share.
-pub fn shared_policies() -> [Policy; 2] {
+pub fn shared_policies() -> [Policy; 3] {
     [
         Policy {
             name: DEFAULT_POLICY.to_owned(),
@@ -63,6 +70,13 @@ pub fn shared_policies() -> [Policy; 2] {
             apply_to: "quorum_queues".to_owned(),
             priority: 0,
             definition: default_settings(),
+        },
+        Policy {
+            name: DEFAULT_CLASSIC_POLICY.to_owned(),
+            pattern: "^[^.]+$".to_owned(),
+            apply_to: "classic_queues".to_owned(),
+            priority: 0,
+            definition: default_classic_settings(),
         },
         Policy {
             name: DEAD_LETTER_POLICY.to_owned(),
@@ -98,11 +112,7 @@ pub struct NotOurs {
 /// The way from what was observed (`None`: no such virtual host) to a complete foundation.
 ///
 /// Fails where the virtual host exists without the owner's tag: nothing in it may be touched.
-pub fn diff(
-    host: &VirtualHost,
-    limits: &[(&str, Option<i64>)],
-    observed: Option<&ObservedVirtualHost>,
-) -> Result<Plan, NotOurs> {
+pub fn diff(host: &VirtualHost, limits: &[(&str, Option<i64>)], observed: Option<&ObservedVirtualHost>) -> Result<Plan, NotOurs> {
     let absent = ObservedVirtualHost::default();
     let mut plan = Plan::default();
     let seen = match observed {
@@ -114,11 +124,8 @@ pub fn diff(
         Some(seen) => return Err(NotOurs { name: host.name.clone(), tags: seen.tags.clone() }),
     };
     let mut step = Vec::new();
-    let exchange = ExchangeDeclaration {
-        name: DEAD_LETTER_EXCHANGE.to_owned(),
-        kind: "direct".to_owned(),
-        arguments: Arguments::new(),
-    };
+    let exchange =
+        ExchangeDeclaration { name: DEAD_LETTER_EXCHANGE.to_owned(), kind: "direct".to_owned(), arguments: Arguments::new() };
     if seen.exchanges.get(&exchange.name) != Some(&exchange) {
         step.push(Action::DeclareExchange(exchange));
     }
@@ -180,9 +187,6 @@ mod tests {
         seen.limits.insert("max-queues".into(), 5);
         let plan = diff(&host, &NO_LIMITS, Some(&seen)).unwrap();
         let words: Vec<String> = plan.actions().map(ToString::to_string).collect();
-        assert_eq!(
-            words,
-            ["declare exchange entente.dead-letters", "set policy entente.dead-letters", "clear limit max-queues"]
-        );
+        assert_eq!(words, ["declare exchange entente.dead-letters", "set policy entente.dead-letters", "clear limit max-queues"]);
     }
 }

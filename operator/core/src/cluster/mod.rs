@@ -1,0 +1,23 @@
+//! `(Broker, Inputs) → Kubernetes objects`: the nodes of a Broker, as values.
+//!
+//! One file for each kind of object. Nothing here reads what is there: what must be kept of it is
+//! handed in by [`Inputs`].
+
+pub mod names;
+#[cfg(test)]
+mod testing;
+
+/// What the objects are made of beside the Broker itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// The image of Brokers that name none.
+    pub image: &'a str,
+    /// DNS domain of the Kubernetes cluster.
+    pub cluster_domain: &'a str,
+    /// Where the operator runs: it must reach the HTTP API.
+    pub operator_namespace: &'a str,
+    /// Which admin Secret the nodes must have read (its uid). Another one restarts them, one by one.
+    pub credentials: Option<&'a str>,
+    /// The volume size in the `StatefulSet` that is there: Kubernetes lets no one change it.
+    pub live_storage: Option<&'a str>,
+}

@@ -1,0 +1,279 @@
+//! What the status of a Queue says, from what was seen and what came of it.
+
+use entente_crds::condition::{reasons, types};
+use entente_crds::queue::{Backlog, QueueStatus};
+use entente_crds::{Broker, Queue};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::desired::{address, dead_letter_queue};
+use super::validate::{DeadLetters, Settings};
+use crate::conditions::{self, Status, whole_second};
+use crate::topology::foundation::DEAD_LETTER_EXCHANGE;
+use crate::topology::model::Binding;
+use crate::topology::observed::{Counts, ObservedVirtualHost};
+
+/// What came of one visit to a Queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is as declared and usable.
+    Ready,
+    /// Reconciling is switched off by annotation: the status stays as it was last seen.
+    Paused,
+    /// It is not, for this reason.
+    NotReady {
+        /// A reason of [`reasons`].
+        reason: &'static str,
+        /// What is wrong and what to do.
+        message: String,
+    },
+    /// The broker could not be asked.
+    Unseen {
+        /// A reason of [`reasons`].
+        reason: &'static str,
+        /// Why.
+        message: String,
+    },
+}
+
+/// Where a Queue lives and what is there.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The Broker.
+    pub broker: &'a Broker,
+    /// The settings that were applied, where the spec is valid.
+    pub settings: Option<&'a Settings>,
+    /// What the broker last reported of the virtual host.
+    pub observed: Option<&'a ObservedVirtualHost>,
+}
+
+/// The Broker as status names it: `namespace/name`.
+pub fn broker_key(broker: &Broker) -> String {
+    let word = |text: &Option<String>| text.clone().unwrap_or_default();
+    format!("{}/{}", word(&broker.metadata.namespace), word(&broker.metadata.name))
+}
+
+/// The new status. Equal to the old one if nothing changed, so that nothing is written (invariant I6).
+pub fn status(queue: &Queue, outcome: &Outcome, place: Option<Place<'_>>, now: Timestamp) -> QueueStatus {
+    let mut status = queue.status.clone().unwrap_or_default();
+    let generation = queue.metadata.generation;
+    status.observed_generation = generation;
+    let paused = *outcome == Outcome::Paused;
+    conditions::set_paused(&mut status.conditions, paused, generation, now);
+    let (ready, reason, message) = match outcome {
+        // What was seen before the pause is still the best knowledge; it only gets no newer.
+        Outcome::Paused => return status,
+        Outcome::Ready => (Status::True, reasons::READY, "the queue is as declared".to_owned()),
+        Outcome::NotReady { reason, message } => (Status::False, *reason, message.clone()),
+        Outcome::Unseen { reason, message } => (Status::Unknown, *reason, message.clone()),
+    };
+    conditions::set(&mut status.conditions, types::READY, ready, reason, message, generation, now);
+    if let Some(place) = place {
+        locate(&mut status, queue, place, now);
+    }
+    status
+}
+
+fn locate(status: &mut QueueStatus, queue: &Queue, place: Place<'_>, now: Timestamp) {
+    let Place { broker, settings, observed } = place;
+    let name = queue.metadata.name.clone().unwrap_or_default();
+    let dead = dead_letter_queue(&name);
+    status.broker = Some(broker_key(broker));
+    status.virtual_host.clone_from(&queue.metadata.namespace);
+    let Some(observed) = observed else { return };
+    let Some(seen) = observed.queues.get(&name) else {
+        // Nothing may point at what is not there.
+        status.address = None;
+        status.leader = None;
+        status.members.clear();
+        status.online.clear();
+        status.backlog = None;
+        return;
+    };
+    status.address = Some(address(&name));
+    if seen.leader.is_some() {
+        status.leader.clone_from(&seen.leader);
+        status.members.clone_from(&seen.members);
+        status.online.clone_from(&seen.online);
+    }
+    status.dead_letter_address = observed.queues.contains_key(&dead).then(|| address(&dead));
+    if let Some(settings) = settings {
+        dead_letter_condition(status, settings, observed, now);
+    }
+    if let Some(counts) = seen.counts {
+        let dead_lettered = match observed.queues.get(&dead) {
+            None => Some(0),
+            Some(dead) => dead.counts.map(Counts::messages),
+        };
+        if let Some(dead_lettered) = dead_lettered {
+            set_backlog(status, counts, dead_lettered, observed.seen_at.unwrap_or(now));
+        }
+    }
+}
+
+/// `observedAt` moves only when a figure does: a time alone is not worth a write.
+fn set_backlog(status: &mut QueueStatus, counts: Counts, dead_lettered: i64, seen_at: Timestamp) {
+    let Counts { ready, unacknowledged, consumers } = counts;
+    let backlog = Backlog { ready, unacknowledged, dead_lettered, consumers, observed_at: Time(whole_second(seen_at)) };
+    let unchanged = status
+        .backlog
+        .as_ref()
+        .is_some_and(|known| Backlog { observed_at: backlog.observed_at.clone(), ..known.clone() } == backlog);
+    if !unchanged {
+        status.backlog = Some(backlog);
+    }
+}
+
+fn dead_letter_condition(status: &mut QueueStatus, settings: &Settings, observed: &ObservedVirtualHost, now: Timestamp) {
+    let target = match &settings.dead_letters {
+        DeadLetters::Discard => {
+            conditions::remove(&mut status.conditions, types::DEAD_LETTER_READY);
+            return;
+        }
+        DeadLetters::Own => dead_letter_queue(&settings.name),
+        DeadLetters::Queue(name) => name.clone(),
+    };
+    let binding =
+        Binding { source: DEAD_LETTER_EXCHANGE.to_owned(), destination: target.clone(), routing_key: settings.name.clone() };
+    let missing = matches!(settings.dead_letters, DeadLetters::Queue(_)) && !observed.queues.contains_key(&target);
+    let (holds, reason, message) = if observed.bindings.contains(&binding) {
+        (Status::True, reasons::READY, format!("dead letters go to {target}"))
+    } else if missing {
+        (
+            Status::False,
+            reasons::DEAD_LETTER_QUEUE_MISSING,
+            format!("deadLetter.queueRef names {target}, which is not in the broker; create that Queue in this namespace"),
+        )
+    } else {
+        (Status::False, reasons::PROGRESSING, format!("{target} is being set up; dead letters wait until then"))
+    };
+    let generation = status.observed_generation;
+    conditions::set(&mut status.conditions, types::DEAD_LETTER_READY, holds, reason, message, generation, now);
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::desired::desired;
+    use super::super::validate::validate;
+    use super::*;
+    use crate::topology::diff::diff;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    struct World {
+        queue: Queue,
+        broker: Broker,
+        settings: Settings,
+        seen: ObservedVirtualHost,
+    }
+
+    fn world(spec: serde_json::Value) -> World {
+        let mut queue = Queue::new("q", serde_json::from_value(spec).unwrap());
+        queue.metadata.namespace = Some("shop".into());
+        queue.metadata.generation = Some(3);
+        let mut broker = Broker::new("main", serde_json::from_value(json!({})).unwrap());
+        broker.metadata.namespace = Some("messaging".into());
+        let settings = validate(&queue).unwrap();
+        let mut seen = ObservedVirtualHost { seen_at: Some(at(0)), ..ObservedVirtualHost::default() };
+        diff(&desired(&settings).usable, &seen.clone()).unwrap().actions().for_each(|action| seen.note(action));
+        World { queue, broker, settings, seen }
+    }
+
+    impl World {
+        fn visit(&mut self, outcome: &Outcome, second: i64) -> QueueStatus {
+            let place = Place { broker: &self.broker, settings: Some(&self.settings), observed: Some(&self.seen) };
+            let status = status(&self.queue, outcome, Some(place), at(second));
+            self.queue.status = Some(status.clone());
+            status
+        }
+        fn complete(&mut self) {
+            let plan = diff(&desired(&self.settings).complete, &self.seen).unwrap();
+            plan.actions().for_each(|action| self.seen.note(action));
+        }
+    }
+
+    fn reason(status: &QueueStatus, type_: &str) -> Option<String> {
+        conditions::get(&status.conditions, type_).map(|condition| condition.reason.clone())
+    }
+
+    #[test]
+    fn a_usable_queue_says_where_it_is() {
+        let status = world(json!({})).visit(&Outcome::Ready, 0);
+        assert!(conditions::is_true(&status.conditions, types::READY));
+        assert_eq!(status.broker.as_deref(), Some("messaging/main"));
+        assert_eq!(status.virtual_host.as_deref(), Some("shop"));
+        assert_eq!(status.address.as_deref(), Some("/queues/q"));
+        assert_eq!(status.dead_letter_address, None);
+        assert_eq!(reason(&status, types::DEAD_LETTER_READY).as_deref(), Some(reasons::PROGRESSING));
+        assert_eq!(status.observed_generation, Some(3));
+        assert_eq!(status.backlog, None, "counts that nobody reported are not zero");
+    }
+
+    #[test]
+    fn i6_a_second_visit_changes_nothing() {
+        let mut world = world(json!({}));
+        world.complete();
+        world.seen.queues.values_mut().for_each(|queue| queue.counts = Some(Counts::default()));
+        let first = world.visit(&Outcome::Ready, 0);
+        world.seen.seen_at = Some(at(60));
+        assert_eq!(world.visit(&Outcome::Ready, 60), first);
+    }
+
+    #[test]
+    fn i10_figures_that_changed_say_when_they_were_seen() {
+        let mut world = world(json!({"deadLetter": {"discard": true}}));
+        world.visit(&Outcome::Ready, 0);
+        world.seen.seen_at = Some(at(7));
+        world.seen.queues.get_mut("q").unwrap().counts = Some(Counts { ready: 5, unacknowledged: 2, consumers: 1 });
+        let backlog = world.visit(&Outcome::Ready, 9).backlog.unwrap();
+        assert_eq!((backlog.ready, backlog.unacknowledged, backlog.consumers), (5, 2, 1));
+        assert_eq!(backlog.observed_at, Time(at(7)));
+    }
+
+    #[test]
+    fn i5_a_dead_letter_count_that_is_unknown_keeps_the_last_figures() {
+        let mut world = world(json!({}));
+        world.complete();
+        world.seen.queues.get_mut("q").unwrap().counts = Some(Counts::default());
+        assert_eq!(world.visit(&Outcome::Ready, 0).backlog, None);
+    }
+
+    #[test]
+    fn i10_an_unreachable_broker_is_unknown_and_not_ready() {
+        let mut world = world(json!({}));
+        world.visit(&Outcome::Ready, 0);
+        let status = world.visit(&Outcome::Unseen { reason: reasons::BROKER_UNREACHABLE, message: "timed out".into() }, 1);
+        let ready = conditions::get(&status.conditions, types::READY).unwrap();
+        assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("Unknown", reasons::BROKER_UNREACHABLE));
+    }
+
+    #[test]
+    fn a_queue_that_is_not_there_has_no_address() {
+        let mut world = world(json!({}));
+        world.visit(&Outcome::Ready, 0);
+        world.seen.queues.clear();
+        let status = world.visit(&Outcome::NotReady { reason: reasons::BROKER_REFUSED, message: "no".into() }, 1);
+        assert_eq!((status.address, status.leader, status.backlog), (None, None, None));
+    }
+
+    #[test]
+    fn a_missing_dead_letter_queue_is_told_apart_from_one_to_come() {
+        let mut world = world(json!({"deadLetter": {"queueRef": {"name": "p"}}}));
+        let status = world.visit(&Outcome::Ready, 0);
+        assert_eq!(reason(&status, types::DEAD_LETTER_READY).as_deref(), Some(reasons::DEAD_LETTER_QUEUE_MISSING));
+    }
+
+    #[test]
+    fn a_pause_is_told_and_ends() {
+        let mut world = world(json!({}));
+        world.visit(&Outcome::Ready, 0);
+        let paused = world.visit(&Outcome::Paused, 1);
+        assert_eq!(reason(&paused, types::RECONCILING).as_deref(), Some(reasons::PAUSED));
+        assert!(conditions::is_true(&paused.conditions, types::READY));
+        assert_eq!(reason(&world.visit(&Outcome::Ready, 2), types::RECONCILING), None);
+    }
+}
