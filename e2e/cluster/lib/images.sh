@@ -13,7 +13,7 @@ make_image() {
   config=$(sha256sum <"$work/config.json" | cut -d' ' -f1)
   mv "$work/config.json" "$work/$config.json"
   jq -nc --arg c "$config.json" --arg n "$name" '[{Config: $c, RepoTags: [$n], Layers: ["layer.tar"]}]' >"$work/manifest.json"
-  tar --numeric-owner --owner=0 --group=0 --sort=name --mtime=@0 -C "$work" -cf "$file" .
+  tar --numeric-owner --owner=0 --group=0 --sort=name --mtime=@0 -C "$work" -cf "$file" manifest.json "$config.json" layer.tar
   rm -rf "$work"
 }
 
@@ -34,7 +34,7 @@ image_of_binary() {
 }
 
 build_images() {
-  local format=1 # changes when the functions above make something else of the same binary
+  local format=2 # changes when the functions above make something else of the same binary
   cached "$IMAGES/pause.tar" "$format $(cat "$BIN/pause.key")" image_of_binary localhost/entente-pause:1 pause /bin/pause || return 1
   cached "$IMAGES/coredns.tar" "$format $(cat "$BIN/coredns.key")" \
     image_of_binary "localhost/coredns:$COREDNS_VERSION" coredns /bin/coredns || return 1
