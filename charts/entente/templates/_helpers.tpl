@@ -38,6 +38,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ include "entente.labels" . | replace "component: operator" "component: crds" }}
 {{- end -}}
 
+{{/* Further labels or annotations: those that the chart sets itself would be duplicate keys, and selectors rely on them. */}}
+{{- define "entente.further" -}}
+{{- range $key, $_ := .map -}}
+{{- if regexMatch "^(app\\.kubernetes\\.io/(name|instance|component|version|managed-by)|helm\\.sh/chart|kubectl\\.kubernetes\\.io/default-container)$" $key -}}
+{{- fail (printf "%s: %q is set by the chart; choose another key" $.of $key) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml .map -}}
+{{- end -}}
+
 {{- define "entente.image" -}}
 {{- $image := .Values.operator.image -}}
 {{- if $image.digest -}}
