@@ -1,2 +1,8 @@
-//! Broker client.
+//! Broker client: administration over RabbitMQ's HTTP API, messages over AMQP 1.0.
+
+pub mod admin;
 pub mod amqp;
+#[cfg(feature = "fake")]
+pub mod fake;
+pub mod rabbitmq;
+pub mod tls;

@@ -1,0 +1,106 @@
+//! A broker in memory, for unit tests of what uses one.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use entente_core::topology::observed::{Counts, ObservedQueue, ObservedVirtualHost};
+use entente_core::topology::plan::Action;
+
+use crate::admin::{AdminError, BrokerAdmin, Node, Overview};
+
+/// Behaves as a broker does: keeps what it is told, refuses what it must.
+#[derive(Debug, Default)]
+pub struct FakeBroker {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    hosts: BTreeMap<String, ObservedVirtualHost>,
+    failure: Option<AdminError>,
+    calls: usize,
+    written: Vec<String>,
+}
+
+impl FakeBroker {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn called(&self) -> Result<MutexGuard<'_, State>, AdminError> {
+        let mut state = self.state();
+        state.calls += 1;
+        state.failure.clone().map_or(Ok(state), Err)
+    }
+
+    /// From now on every call fails with this, or none does.
+    pub fn fail_with(&self, failure: Option<AdminError>) {
+        self.state().failure = failure;
+    }
+
+    /// Calls that arrived, failed ones among them.
+    pub fn calls(&self) -> usize {
+        self.state().calls
+    }
+
+    /// Actions that were carried out since the last time this was asked.
+    pub fn take_written(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().written)
+    }
+
+    /// Changes a virtual host behind everyone's back.
+    pub fn tamper(&self, name: &str, change: impl FnOnce(&mut ObservedVirtualHost)) {
+        change(self.state().hosts.entry(name.to_owned()).or_default());
+    }
+}
+
+#[async_trait]
+impl BrokerAdmin for FakeBroker {
+    async fn overview(&self) -> Result<Overview, AdminError> {
+        drop(self.called()?);
+        Ok(Overview { version: "4.3.6".into(), cluster_name: "fake".into() })
+    }
+
+    async fn nodes(&self) -> Result<Vec<Node>, AdminError> {
+        drop(self.called()?);
+        Ok(vec![Node { name: "rabbit@fake".into(), running: true, alarms: Vec::new() }])
+    }
+
+    async fn read_virtual_host(&self, name: &str) -> Result<Option<ObservedVirtualHost>, AdminError> {
+        Ok(self.called()?.hosts.get(name).cloned())
+    }
+
+    async fn read_queues(&self, virtual_host: &str) -> Result<BTreeMap<String, ObservedQueue>, AdminError> {
+        let state = self.called()?;
+        state.hosts.get(virtual_host).map(|host| host.queues.clone()).ok_or_else(|| AdminError::NotFound(virtual_host.to_owned()))
+    }
+
+    async fn has_ready_message(&self, virtual_host: &str, queue: &str) -> Result<bool, AdminError> {
+        let state = self.called()?;
+        let seen = state.hosts.get(virtual_host).and_then(|host| host.queues.get(queue));
+        Ok(seen.and_then(|queue| queue.counts).is_some_and(|counts| counts.ready > 0))
+    }
+
+    async fn execute(&self, virtual_host: &str, action: &Action) -> Result<(), AdminError> {
+        let mut state = self.called()?;
+        state.written.push(action.to_string());
+        if let Action::CreateVirtualHost(host) = action {
+            state.hosts.entry(host.name.clone()).or_default().note(action);
+            return Ok(());
+        }
+        let host = state.hosts.get_mut(virtual_host).ok_or_else(|| AdminError::NotFound(virtual_host.to_owned()))?;
+        host.note(action);
+        if let Action::DeclareQueue(queue) = action
+            && let Some(seen) = host.queues.get_mut(&queue.name)
+        {
+            seen.counts.get_or_insert(Counts::default());
+        }
+        Ok(())
+    }
+
+    async fn open_event_queue(&self, _: &str, _: &[&str], _: Duration) -> Result<(), AdminError> {
+        self.called().map(drop)
+    }
+}

@@ -1,0 +1,211 @@
+//! Answers of the HTTP API, reduced to what is used. A field that is absent stays unknown.
+
+use std::collections::BTreeMap;
+
+use entente_core::topology::model::{Arguments, Binding as BindingModel, ExchangeDeclaration, Policy as PolicyModel, QueueKind};
+use entente_core::topology::observed::{Counts, ObservedQueue};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::admin::{AdminError, Node as NodeModel};
+
+#[derive(Debug, Deserialize)]
+pub struct Overview {
+    pub rabbitmq_version: String,
+    pub cluster_name: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Node {
+    name: String,
+    running: bool,
+    #[serde(default)]
+    mem_alarm: bool,
+    #[serde(default)]
+    disk_free_alarm: bool,
+}
+
+impl From<Node> for NodeModel {
+    fn from(node: Node) -> Self {
+        let Node { name, running, mem_alarm, disk_free_alarm } = node;
+        let alarms = [(mem_alarm, "memory"), (disk_free_alarm, "disk")];
+        Self { name, running, alarms: alarms.iter().filter(|(on, _)| *on).map(|(_, word)| (*word).to_owned()).collect() }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub struct VirtualHost {
+    #[serde(default)]
+    pub tags: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Queue {
+    name: String,
+    #[serde(rename = "type")]
+    kind: String,
+    durable: bool,
+    #[serde(default)]
+    arguments: Arguments,
+    leader: Option<String>,
+    node: Option<String>,
+    #[serde(default)]
+    members: Vec<String>,
+    #[serde(default)]
+    online: Vec<String>,
+    messages_ready: Option<i64>,
+    messages_unacknowledged: Option<i64>,
+    consumers: Option<i64>,
+}
+
+impl Queue {
+    pub fn observed(self) -> Result<(String, ObservedQueue), AdminError> {
+        let Self { name, kind, durable, mut arguments, leader, node, members, online, .. } = self;
+        let kind = match kind.as_str() {
+            "quorum" => QueueKind::Quorum,
+            "classic" => QueueKind::Classic,
+            "stream" => QueueKind::Stream,
+            other => return Err(AdminError::Unintelligible(format!("queue {name} is of the unknown type {other:?}"))),
+        };
+        arguments.remove("x-queue-type");
+        // A queue whose statistics were not collected yet has no counters; that is not zero.
+        let counts = match (self.messages_ready, self.messages_unacknowledged) {
+            (Some(ready), Some(unacknowledged)) => Some(Counts { ready, unacknowledged, consumers: self.consumers.unwrap_or(0) }),
+            _ => None,
+        };
+        let leader = leader.or(node).filter(|name| !name.is_empty());
+        let members = if members.is_empty() { leader.iter().cloned().collect() } else { sorted(members) };
+        Ok((name, ObservedQueue { kind, arguments, durable, leader, members, online: sorted(online), counts }))
+    }
+}
+
+/// The broker names members in no order; sorted, an unchanged set is an unchanged status.
+fn sorted(mut names: Vec<String>) -> Vec<String> {
+    names.sort();
+    names
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Exchange {
+    name: String,
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    arguments: Arguments,
+}
+
+impl Exchange {
+    /// Without those that every virtual host has.
+    pub fn ours(self) -> Option<(String, ExchangeDeclaration)> {
+        let Self { name, kind, arguments } = self;
+        if name.is_empty() || name.starts_with("amq.") {
+            return None;
+        }
+        Some((name.clone(), ExchangeDeclaration { name, kind, arguments }))
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Policy {
+    name: String,
+    pattern: String,
+    #[serde(rename = "apply-to")]
+    apply_to: String,
+    priority: i64,
+    definition: Arguments,
+}
+
+impl From<Policy> for (String, PolicyModel) {
+    fn from(policy: Policy) -> Self {
+        let Policy { name, pattern, apply_to, priority, definition } = policy;
+        (name.clone(), PolicyModel { name, pattern, apply_to, priority, definition })
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Binding {
+    source: String,
+    destination: String,
+    destination_type: String,
+    routing_key: String,
+}
+
+impl Binding {
+    /// Without those of the default exchange, which every queue has.
+    pub fn ours(self) -> Option<BindingModel> {
+        let Self { source, destination, destination_type, routing_key } = self;
+        (!source.is_empty() && destination_type == "queue").then_some(BindingModel { source, destination, routing_key })
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Limits {
+    #[serde(default, deserialize_with = "numbers")]
+    pub value: BTreeMap<String, i64>,
+}
+
+/// RabbitMQ writes an empty list where it means an empty map.
+fn numbers<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, i64>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let map = value.as_object().cloned().unwrap_or_default();
+    Ok(map.into_iter().filter_map(|(name, value)| Some((name, value.as_i64()?))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn queue(value: Value) -> Result<(String, ObservedQueue), AdminError> {
+        serde_json::from_value::<Queue>(value).unwrap().observed()
+    }
+
+    #[test]
+    fn i5_counters_that_are_absent_are_unknown() {
+        let (_, seen) = queue(json!({"name": "q", "type": "quorum", "durable": true})).unwrap();
+        assert_eq!(seen.counts, None);
+        let (_, seen) =
+            queue(json!({"name": "q", "type": "quorum", "durable": true, "messages_ready": 0, "messages_unacknowledged": 3}))
+                .unwrap();
+        assert_eq!(seen.counts.unwrap().messages(), 3);
+    }
+
+    #[test]
+    fn the_type_is_not_among_the_arguments() {
+        let (name, seen) = queue(json!({
+            "name": "q", "type": "quorum", "durable": true, "leader": "b", "members": ["c", "b"], "online": ["c", "b"],
+            "arguments": {"x-queue-type": "quorum", "x-single-active-consumer": true},
+        }))
+        .unwrap();
+        assert_eq!(name, "q");
+        assert_eq!(seen.arguments.keys().collect::<Vec<_>>(), ["x-single-active-consumer"]);
+        assert_eq!(seen.members, ["b", "c"]);
+        assert!(queue(json!({"name": "q", "type": "novel", "durable": true})).is_err());
+    }
+
+    #[test]
+    fn what_every_virtual_host_has_is_left_out() {
+        let binding = |source: &str, kind: &str| {
+            serde_json::from_value::<Binding>(
+                json!({"source": source, "destination": "q", "destination_type": kind, "routing_key": "k"}),
+            )
+            .unwrap()
+            .ours()
+        };
+        assert_eq!(binding("", "queue"), None);
+        assert_eq!(binding("x", "exchange"), None);
+        assert!(binding("x", "queue").is_some());
+        let exchange = |name: &str| serde_json::from_value::<Exchange>(json!({"name": name, "type": "direct"})).unwrap().ours();
+        assert_eq!(exchange(""), None);
+        assert_eq!(exchange("amq.topic"), None);
+        assert!(exchange("entente.dead-letters").is_some());
+    }
+
+    #[test]
+    fn limits_may_be_an_empty_list() {
+        let limits = |value| serde_json::from_value::<Limits>(json!({"vhost": "v", "value": value})).unwrap().value;
+        assert!(limits(json!([])).is_empty());
+        assert_eq!(limits(json!({"max-queues": 5}))["max-queues"], 5);
+    }
+}

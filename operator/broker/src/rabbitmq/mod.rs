@@ -1,0 +1,118 @@
+//! RabbitMQ's HTTP API (management plugin, RabbitMQ 4.3).
+//!
+//! Source: the API reference that the plugin serves at `/api/index.html`, and answers seen from 4.3.
+
+mod actions;
+mod answers;
+mod http;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use entente_core::topology::observed::{ObservedQueue, ObservedVirtualHost};
+use entente_core::topology::plan::Action;
+use futures::try_join;
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::admin::{AdminError, BrokerAdmin, Node, Overview};
+pub use http::{ConnectError, Endpoint};
+use http::{Http, path};
+
+/// Virtual host and exchange where RabbitMQ publishes its own events.
+const EVENT_VIRTUAL_HOST: &str = "/";
+const EVENT_EXCHANGE: &str = "amq.rabbitmq.event";
+
+/// Administration of a RabbitMQ.
+#[derive(Debug)]
+pub struct RabbitMq {
+    http: Http,
+}
+
+impl RabbitMq {
+    /// Prepares a client; nothing is sent yet. Fails if the URI or a certificate cannot be read.
+    pub fn new(endpoint: Endpoint) -> Result<Self, ConnectError> {
+        Ok(Self { http: Http::new(endpoint)? })
+    }
+}
+
+#[async_trait]
+impl BrokerAdmin for RabbitMq {
+    async fn overview(&self) -> Result<Overview, AdminError> {
+        let answer: answers::Overview = self.http.get(&path(&["overview"])?).await?;
+        Ok(Overview { version: answer.rabbitmq_version, cluster_name: answer.cluster_name })
+    }
+
+    async fn nodes(&self) -> Result<Vec<Node>, AdminError> {
+        let answer: Vec<answers::Node> = self.http.get(&path(&["nodes"])?).await?;
+        Ok(answer.into_iter().map(Into::into).collect())
+    }
+
+    async fn read_virtual_host(&self, name: &str) -> Result<Option<ObservedVirtualHost>, AdminError> {
+        let seen_at = Timestamp::now();
+        let host: answers::VirtualHost = match self.http.get(&path(&["vhosts", name])?).await {
+            Ok(host) => host,
+            Err(AdminError::NotFound(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let (exchanges, policies, bindings, limits) =
+            (path(&["exchanges", name])?, path(&["policies", name])?, path(&["bindings", name])?, path(&["vhost-limits", name])?);
+        let (queues, exchanges, policies, bindings, limits): (
+            _,
+            Vec<answers::Exchange>,
+            Vec<answers::Policy>,
+            Vec<answers::Binding>,
+            Vec<answers::Limits>,
+        ) = try_join!(
+            self.read_queues(name),
+            self.http.get(&exchanges),
+            self.http.get(&policies),
+            self.http.get(&bindings),
+            self.http.get(&limits),
+        )?;
+        Ok(Some(ObservedVirtualHost {
+            tags: host.tags.into_iter().collect(),
+            queues,
+            exchanges: exchanges.into_iter().filter_map(answers::Exchange::ours).collect(),
+            policies: policies.into_iter().map(Into::into).collect(),
+            bindings: bindings.into_iter().filter_map(answers::Binding::ours).collect(),
+            limits: limits.into_iter().flat_map(|limits| limits.value).collect(),
+            seen_at: Some(seen_at),
+        }))
+    }
+
+    async fn read_queues(&self, virtual_host: &str) -> Result<BTreeMap<String, ObservedQueue>, AdminError> {
+        let path = path(&["queues", virtual_host])?.with_query("disable_stats=true&enable_queue_totals=true");
+        let answer: Vec<answers::Queue> = self.http.get(&path).await?;
+        answer.into_iter().map(answers::Queue::observed).collect()
+    }
+
+    async fn has_ready_message(&self, virtual_host: &str, queue: &str) -> Result<bool, AdminError> {
+        let path = path(&["queues", virtual_host, queue, "get"])?;
+        let body = json!({"count": 1, "ackmode": "ack_requeue_true", "encoding": "auto", "truncate": 0});
+        let got: Result<Vec<serde_json::Value>, _> = self.http.post_for(&path, &body).await;
+        match got {
+            Ok(messages) => Ok(!messages.is_empty()),
+            Err(AdminError::NotFound(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn execute(&self, virtual_host: &str, action: &Action) -> Result<(), AdminError> {
+        actions::execute(&self.http, virtual_host, action).await
+    }
+
+    async fn open_event_queue(&self, queue: &str, routing_keys: &[&str], idle: Duration) -> Result<(), AdminError> {
+        let idle = u32::try_from(idle.as_millis()).unwrap_or(u32::MAX);
+        let body = json!({"durable": true, "arguments": {
+            "x-queue-type": "classic", "x-expires": idle, "x-max-length": 10_000, "x-overflow": "drop-head",
+        }});
+        self.http.put(&path(&["queues", EVENT_VIRTUAL_HOST, queue])?, &body).await?;
+        for key in routing_keys {
+            let path = path(&["bindings", EVENT_VIRTUAL_HOST, "e", EVENT_EXCHANGE, "q", queue])?;
+            self.http.post(&path, &json!({"routing_key": key})).await?;
+        }
+        Ok(())
+    }
+}
