@@ -19,7 +19,7 @@
 {{ default (include "entente.operator" .) .Values.serviceAccount.name }}
 {{- end -}}
 
-{{/* Labels of the operator's pods: selectors and the Brokers' NetworkPolicies rely on them. */}}
+{{/* Labels of the operator's pods: selectors rely on them, and a Deployment's cannot be changed. */}}
 {{- define "entente.selectorLabels" -}}
 app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride }}
 app.kubernetes.io/instance: {{ .Release.Name }}

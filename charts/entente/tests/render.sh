@@ -103,7 +103,7 @@ defaults() {
   check "the right to make Brokers is not aggregated to tenants" \
     'map(select(.kind == "ClusterRole" and ((.metadata.labels // {}) | keys | any(test("aggregate-to-(edit|admin)")))).rules[].resources[]) | (length > 0) and (index("brokers") | not)'
   check "the CRD Job may change our CRDs and nothing else" \
-    'named("ClusterRole"; "entente-crds").rules | length == 1 and .[0].resources == ["customresourcedefinitions"] and .[0].resourceNames == ["brokers.entente.dev", "queues.entente.dev"] and (.[0].verbs | index("delete") | not)'
+    'named("ClusterRole"; "entente-crds").rules | length == 1 and .[0].resources == ["customresourcedefinitions"] and .[0].resourceNames == ["brokers.entente.dev", "queues.entente.dev"] and .[0].verbs == ["get", "create", "patch"]'
   check "the CRD Job and its rights are hooks before install and upgrade, and go when it succeeded" \
     'map(select(.metadata.name == "entente-crds").metadata.annotations | (."helm.sh/hook" == "pre-install,pre-upgrade") and (."helm.sh/hook-delete-policy" | contains("hook-succeeded"))) == [true, true, true, true]'
   check "pods are non-root, with seccomp" \
@@ -164,6 +164,7 @@ refusals() {
   refused "an unknown section is refused" "dditional propert.*metric([^s]|$)" --set metric.service=true
   refused "a number of replicas that is no number is refused" "replicas.*(got string|expected: integer)" --set operator.replicas=two
   refused "a duration without a unit is refused" "resync" --set-string operator.resync=60
+  refused "a resync below a second is refused" "resync" --set operator.resync=500ms
   refused "a log format that does not exist is refused" "logFormat" --set operator.logFormat=xml
   refused "a namespace that is no name is refused" "brokerNamespaces" --set 'brokerNamespaces={My_Space}'
   refused "an empty image is refused" "brokerImage" --set brokerImage=
