@@ -1,0 +1,72 @@
+//! Addresses of RabbitMQ, version 2: names are percent-encoded, so that a name
+//! can hold any character without reaching another queue or exchange.
+
+use std::fmt::Write as _;
+
+/// Address of a queue, to send to or to receive from.
+pub fn queue(name: &str) -> String {
+    format!("/queues/{}", encode(name))
+}
+
+/// Address of an exchange, to send to with the given routing key.
+pub fn exchange(name: &str, routing_key: &str) -> String {
+    if routing_key.is_empty() {
+        return format!("/exchanges/{}", encode(name));
+    }
+    format!("/exchanges/{}/{}", encode(name), encode(routing_key))
+}
+
+/// Percent-encodes everything but the unreserved characters of RFC 3986.
+fn encode(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn plain_names_stay_readable() {
+        assert_eq!(queue("orders.v1-eu_2~a"), "/queues/orders.v1-eu_2~a");
+        assert_eq!(exchange("events", "order.created"), "/exchanges/events/order.created");
+    }
+
+    #[test]
+    fn a_slash_or_a_percent_in_a_name_does_not_change_the_address() {
+        assert_eq!(queue("a/b"), "/queues/a%2Fb");
+        assert_eq!(queue("a%2Fb"), "/queues/a%252Fb");
+        assert_eq!(exchange("x/y", "k #*"), "/exchanges/x%2Fy/k%20%23%2A");
+    }
+
+    #[test]
+    fn names_are_utf_8() {
+        assert_eq!(queue("straße"), "/queues/stra%C3%9Fe");
+    }
+
+    #[test]
+    fn an_empty_routing_key_is_left_out() {
+        assert_eq!(exchange("events", ""), "/exchanges/events");
+    }
+
+    proptest! {
+        #[test]
+        fn two_names_never_share_an_address(a in ".*", b in ".*") {
+            prop_assert_eq!(queue(&a) == queue(&b), a == b);
+        }
+
+        #[test]
+        fn nothing_but_the_parts_is_separated(name in ".+", key in ".+") {
+            prop_assert_eq!(exchange(&name, &key).split('/').count(), 4);
+        }
+    }
+}
