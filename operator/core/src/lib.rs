@@ -10,4 +10,5 @@ pub mod conditions;
 pub mod lease;
 pub mod queue;
 pub mod resolve;
+pub mod subset;
 pub mod topology;

@@ -1,9 +1,28 @@
 //! `(Broker, Inputs) → Kubernetes objects`: the nodes of a Broker, as values.
 //!
-//! One file for each kind of object. Nothing here reads what is there: what must be kept of it is
-//! handed in by [`Inputs`].
+//! One file for each kind of object, and `observation → status` for the way back. Nothing here
+//! reads what is there: what must be kept of it is handed in by [`Inputs`].
 
+pub mod additional_config;
+pub mod channels;
+pub mod config;
+pub mod config_map;
+pub mod disruption_budget;
+pub mod meta;
 pub mod names;
+pub mod network_policy;
+pub mod observation;
+pub mod pod;
+pub mod quantity;
+pub mod resources;
+pub mod rollout;
+pub mod secrets;
+pub mod services;
+pub mod stateful_set;
+pub mod status;
+pub mod validate;
+pub mod volumes;
+
 #[cfg(test)]
 mod testing;
 

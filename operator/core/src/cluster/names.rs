@@ -1,7 +1,7 @@
 //! Names, ports and addresses of a Broker's objects, each defined once.
 //!
 //! A Broker's name is a DNS label of at most 40 characters, so every name made here is one of at
-//! most 63: that is what Services, StatefulSets and pod host names take.
+//! most 63: that is what Services, stateful sets and pod host names take.
 
 use entente_crds::Broker;
 use entente_crds::broker::{Endpoints, TlsMode};
@@ -120,13 +120,13 @@ pub mod ports {
     pub const STOMP: i32 = 61613;
     /// STOMP with TLS.
     pub const STOMPS: i32 = 61614;
-    /// MQTT over WebSockets.
+    /// MQTT over web sockets.
     pub const WEB_MQTT: i32 = 15675;
-    /// MQTT over WebSockets with TLS.
+    /// MQTT over web sockets with TLS.
     pub const WEB_MQTT_TLS: i32 = 15676;
-    /// STOMP over WebSockets.
+    /// STOMP over web sockets.
     pub const WEB_STOMP: i32 = 15674;
-    /// STOMP over WebSockets with TLS.
+    /// STOMP over web sockets with TLS.
     pub const WEB_STOMP_TLS: i32 = 15673;
     /// Streams.
     pub const STREAM: i32 = 5552;
@@ -288,10 +288,7 @@ mod tests {
                 ca_secret: None,
             }
         );
-        assert_eq!(
-            node_prometheus_url(&main, 2, "cluster.local"),
-            "http://main-broker-2.main-nodes.messaging.svc.cluster.local:15692"
-        );
+        assert_eq!(node_prometheus_url(&main, 2, "cluster.local"), "http://main-broker-2.main-nodes.messaging.svc.cluster.local:15692");
     }
 
     #[test]

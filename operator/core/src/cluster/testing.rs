@@ -1,6 +1,9 @@
 //! Brokers for tests.
 
+use std::collections::BTreeMap;
+
 use entente_crds::{Broker, BrokerSpec};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::Inputs;
 
@@ -24,4 +27,9 @@ pub fn inputs() -> Inputs<'static> {
         credentials: None,
         live_storage: None,
     }
+}
+
+/// Named quantities.
+pub fn quantities(pairs: &[(&str, &str)]) -> BTreeMap<String, Quantity> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), Quantity((*value).to_owned()))).collect()
 }

@@ -1,0 +1,56 @@
+//! The `ConfigMap`: RabbitMQ's configuration and the declared number of nodes.
+
+use std::collections::BTreeMap;
+
+use entente_crds::Broker;
+use k8s_openapi::api::core::v1::ConfigMap;
+use serde_json::json;
+
+use super::names::{self, Identity};
+use super::{channels, config, meta};
+use crate::subset;
+
+/// Builds the `ConfigMap`.
+pub fn build(broker: &Broker, identity: Identity<'_>) -> ConfigMap {
+    let data = BTreeMap::from([
+        (names::CONFIG_KEY.to_owned(), config::text(broker, identity)),
+        (names::ADVANCED_CONFIG_KEY.to_owned(), config::ADVANCED_CONFIG.to_owned()),
+        (names::PLUGINS_KEY.to_owned(), channels::enabled_plugins(broker.spec.channels)),
+        (names::REPLICAS_KEY.to_owned(), broker.spec.replicas.to_string()),
+    ]);
+    ConfigMap { metadata: meta::owned(identity, names::config_map(identity.name)), data: Some(data), ..ConfigMap::default() }
+}
+
+/// Hash of what running nodes cannot take up without a restart.
+///
+/// Left out, on purpose: the number of nodes (a node reads it when it starts; growing must not
+/// restart the others) and certificates (RabbitMQ reads the files again for new connections).
+pub fn restart_hash(broker: &Broker, identity: Identity<'_>) -> String {
+    subset::digest(&json!([config::text(broker, identity), config::ADVANCED_CONFIG, channels::enabled_plugins(broker.spec.channels)]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::testing::broker;
+    use entente_crds::BrokerSpec;
+
+    fn hash(change: impl FnOnce(&mut BrokerSpec)) -> String {
+        let main = broker("main", "messaging", change);
+        restart_hash(&main, names::identity(&main).unwrap())
+    }
+
+    #[test]
+    fn growing_restarts_nobody() {
+        assert_eq!(hash(|_| {}), hash(|spec| spec.replicas = 5));
+        let main = broker("main", "messaging", |spec| spec.replicas = 5);
+        let map = build(&main, names::identity(&main).unwrap());
+        assert_eq!(map.data.unwrap()[names::REPLICAS_KEY], "5");
+    }
+
+    #[test]
+    fn another_configuration_restarts() {
+        assert_ne!(hash(|_| {}), hash(|spec| spec.channels.mqtt = true));
+        assert_ne!(hash(|_| {}), hash(|spec| spec.additional_config = Some("heartbeat = 10".into())));
+    }
+}

@@ -1,0 +1,662 @@
+//! `(status before, what is seen) → status`.
+
+use entente_crds::broker::NodeStatus;
+use entente_crds::condition::{reasons, types};
+use entente_crds::{Broker, BrokerStatus};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use serde_json::{Map, Value};
+
+use super::names;
+use super::observation::{Seen, SeenPod};
+use super::rollout::Step;
+use super::validate::Refusal;
+use crate::conditions::{self, Status};
+
+/// Condition: whether the volumes have the declared size. Only there while they have not.
+pub const VOLUMES_GROWN: &str = "VolumesGrown";
+/// Reason: a single node has no follower.
+pub const SINGLE_NODE: &str = "SingleNode";
+/// Reason: the image holds another RabbitMQ than `spec.version` says.
+pub const VERSION_MISMATCH: &str = "VersionMismatch";
+/// Reason: RabbitMQ stops publishers, since memory or disk is short.
+pub const RESOURCE_ALARM: &str = "ResourceAlarm";
+/// Reason: the storage refuses to grow.
+pub const GROWTH_REFUSED: &str = "GrowthRefused";
+
+/// One answer that does not come is a hiccup; this many in a row are a fact.
+pub const SILENCE_LIMIT: u32 = 3;
+
+/// The broker's own word.
+#[derive(Clone, Copy, Debug)]
+pub enum Answer<'a> {
+    /// It answered.
+    Seen(&'a Seen),
+    /// It was asked, and did not answer, this many times in a row.
+    Silent {
+        /// Why.
+        error: &'a str,
+        /// How often.
+        times: u32,
+    },
+    /// No node was ready to be asked.
+    NotAsked,
+}
+
+/// What the status is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The pods.
+    pub pods: &'a [SeenPod],
+    /// The broker's own word.
+    pub answer: Answer<'a>,
+    /// Why the Broker is not served as declared.
+    pub refusal: Option<&'a Refusal>,
+    /// Where a change of the pod template stands.
+    pub rollout: &'a Step,
+    /// Why volumes do not grow, if so.
+    pub growth_refused: Option<&'a str>,
+    /// DNS domain of the Kubernetes cluster.
+    pub cluster_domain: &'a str,
+}
+
+/// How many nodes are a majority of `declared`.
+pub fn majority(declared: i32) -> i32 {
+    declared / 2 + 1
+}
+
+/// Whether queues go on: by the last status, a majority of the nodes runs.
+///
+/// Weaker than `Ready`, which is about *every* node: with one of three lost, the broker still serves.
+/// Declaring queues before the first `Ready` would give them too few members.
+pub fn serves(broker: &Broker) -> bool {
+    let running = broker.status.iter().flat_map(|status| &status.nodes).filter(|node| node.running).count();
+    i32::try_from(running).unwrap_or(i32::MAX) >= majority(broker.spec.replicas)
+}
+
+/// The next status.
+pub fn next(before: &BrokerStatus, broker: &Broker, view: &View<'_>, now: Timestamp) -> BrokerStatus {
+    let mut after = before.clone();
+    after.observed_generation = broker.metadata.generation;
+    if view.refusal.is_none() || !view.pods.is_empty() {
+        after.endpoints = Some(names::endpoints(broker, view.cluster_domain));
+    }
+    after.nodes = nodes(before, broker, view);
+    if let Answer::Seen(seen) = view.answer {
+        after.version = Some(seen.version.clone());
+    }
+    let facts = Facts::new(before, broker, view, &after.nodes);
+    after.ready_nodes = Some(format!("{}/{}", facts.running, facts.declared));
+    after.failures_survived = Some(facts.spare());
+    if !facts.is_hiccup() {
+        let mut set = |type_: &str, verdict: Verdict| {
+            let Verdict { status, reason, message } = verdict;
+            conditions::set(&mut after.conditions, type_, status, reason, message, broker.metadata.generation, now);
+        };
+        set(types::CLUSTER_FORMED, facts.cluster_formed());
+        set(types::QUORUM_SAFE, facts.quorum_safe());
+        set(types::READY, facts.ready());
+    }
+    match view.growth_refused {
+        Some(message) => {
+            let generation = broker.metadata.generation;
+            conditions::set(&mut after.conditions, VOLUMES_GROWN, Status::False, GROWTH_REFUSED, message, generation, now);
+        }
+        None => conditions::remove(&mut after.conditions, VOLUMES_GROWN),
+    }
+    conditions::set_paused(&mut after.conditions, false, broker.metadata.generation, now);
+    for condition in &mut after.conditions {
+        condition.observed_generation = broker.metadata.generation;
+    }
+    if matches!(view.answer, Answer::Seen(_)) && after != *before {
+        after.observed_at = Some(Time(conditions::whole_second(now)));
+    }
+    after
+}
+
+/// The status of a Broker that is paused: as last seen, and that it is paused.
+pub fn paused(before: &BrokerStatus, broker: &Broker, now: Timestamp) -> BrokerStatus {
+    let mut after = before.clone();
+    after.observed_generation = broker.metadata.generation;
+    conditions::set_paused(&mut after.conditions, true, broker.metadata.generation, now);
+    after
+}
+
+/// The merge patch from one status to the next, of the fields that are made here; `None` if
+/// there is nothing to write (invariant I6). Others' fields, such as the orphans, stay.
+pub fn patch(before: &BrokerStatus, after: &BrokerStatus) -> Option<Value> {
+    const FIELDS: [&str; 8] =
+        ["observedGeneration", "conditions", "version", "readyNodes", "nodes", "endpoints", "failuresSurvived", "observedAt"];
+    let (before, after) = (serde_json::to_value(before).ok()?, serde_json::to_value(after).ok()?);
+    let changed: Map<String, Value> = FIELDS
+        .into_iter()
+        .filter(|field| before.get(field) != after.get(field))
+        .map(|field| (field.to_owned(), after.get(field).cloned().unwrap_or(Value::Null)))
+        .collect();
+    (!changed.is_empty()).then(|| serde_json::json!({"status": changed}))
+}
+
+/// Something that people should hear of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// Whether it is a warning.
+    pub warning: bool,
+    /// Reason of the Event.
+    pub reason: String,
+    /// Text of the Event.
+    pub note: String,
+}
+
+/// What changed between two statuses, as far as an Event is due.
+pub fn transitions(before: &BrokerStatus, after: &BrokerStatus) -> Vec<Transition> {
+    let mut transitions = Vec::new();
+    let formed = |status: &BrokerStatus| conditions::get(&status.conditions, types::CLUSTER_FORMED).cloned();
+    // While a cluster forms for the first time, nodes come one after another: no news.
+    let started = formed(before).is_some_and(|condition| !is_starting(&condition));
+    for node in after.nodes.iter().filter(|_| started) {
+        let known = before.nodes.iter().find(|known| known.name == node.name);
+        match known.map(|known| known.running) {
+            Some(true) if !node.running => transitions.push(Transition {
+                warning: true,
+                reason: "NodeLost".into(),
+                note: format!("{} is no running member any more", node.name),
+            }),
+            Some(false) if node.running => transitions.push(Transition {
+                warning: false,
+                reason: "NodeBack".into(),
+                note: format!("{} is a running member again", node.name),
+            }),
+            _ => {}
+        }
+    }
+    for type_ in [types::READY, VOLUMES_GROWN] {
+        let Some(now) = conditions::get(&after.conditions, type_) else { continue };
+        let was = conditions::get(&before.conditions, type_);
+        let changed = was.is_none_or(|was| was.status != now.status || was.reason != now.reason);
+        if changed && !is_starting(now) {
+            transitions.push(Transition {
+                warning: now.status != Status::True.as_str(),
+                reason: now.reason.clone(),
+                note: now.message.clone(),
+            });
+        }
+    }
+    transitions
+}
+
+fn is_starting(condition: &Condition) -> bool {
+    condition.reason == reasons::STARTING
+}
+
+fn nodes(before: &BrokerStatus, broker: &Broker, view: &View<'_>) -> Vec<NodeStatus> {
+    if view.refusal.is_some() && view.pods.is_empty() {
+        return Vec::new();
+    }
+    let name = broker.metadata.name.as_deref().unwrap_or_default();
+    let declared = (0..broker.spec.replicas).map(|ordinal| names::pod(name, ordinal));
+    match view.answer {
+        Answer::Seen(seen) => {
+            let mut nodes: Vec<NodeStatus> = declared
+                .map(|name| {
+                    let node = seen.nodes.iter().find(|node| names::pod_of_node(&node.name) == name);
+                    let alarms = node.map(|node| node.alarms.clone()).unwrap_or_default();
+                    NodeStatus { name, running: node.is_some_and(|node| node.running), alarms }
+                })
+                .collect();
+            for node in &seen.nodes {
+                let pod = names::pod_of_node(&node.name);
+                if !nodes.iter().any(|known| known.name == pod) {
+                    nodes.push(NodeStatus { name: pod.to_owned(), running: node.running, alarms: node.alarms.clone() });
+                }
+            }
+            nodes
+        }
+        // What was seen stays (invariant I5), except where Kubernetes contradicts it.
+        Answer::Silent { .. } | Answer::NotAsked => declared
+            .map(|name| {
+                let known = before.nodes.iter().find(|known| known.name == name);
+                let ready = view.pods.iter().any(|pod| pod.name == name && pod.ready);
+                NodeStatus {
+                    running: known.is_some_and(|known| known.running) && ready,
+                    alarms: known.map(|known| known.alarms.clone()).unwrap_or_default(),
+                    name,
+                }
+            })
+            .collect(),
+    }
+}
+
+struct Verdict {
+    status: Status,
+    reason: &'static str,
+    message: String,
+}
+
+struct Facts<'a> {
+    before: &'a BrokerStatus,
+    broker: &'a Broker,
+    view: &'a View<'a>,
+    nodes: &'a [NodeStatus],
+    declared: i32,
+    running: i32,
+    ready_pods: i32,
+    missing: Vec<&'a str>,
+}
+
+impl<'a> Facts<'a> {
+    fn new(before: &'a BrokerStatus, broker: &'a Broker, view: &'a View<'a>, nodes: &'a [NodeStatus]) -> Self {
+        let declared = broker.spec.replicas;
+        let own = nodes.iter().take(usize::try_from(declared).unwrap_or(0));
+        let missing: Vec<&str> = own.clone().filter(|node| !node.running).map(|node| node.name.as_str()).collect();
+        let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
+        let running = count(own.filter(|node| node.running).count());
+        let ready_pods = count(view.pods.iter().filter(|pod| pod.ready).count());
+        Self { before, broker, view, nodes, declared, running, ready_pods, missing }
+    }
+
+    /// How many more nodes may fail.
+    fn spare(&self) -> i32 {
+        (self.running - majority(self.declared)).max(0)
+    }
+
+    /// One missed answer of a broker whose pods are all ready says nothing.
+    fn is_hiccup(&self) -> bool {
+        matches!(self.view.answer, Answer::Silent { times, .. } if times < SILENCE_LIMIT)
+            && self.view.refusal.is_none()
+            && self.ready_pods == self.declared
+            && conditions::get(&self.before.conditions, types::READY).is_some()
+    }
+
+    fn absence_reason(&self) -> &'static str {
+        match conditions::get(&self.before.conditions, types::CLUSTER_FORMED) {
+            Some(condition) if !is_starting(condition) => reasons::NODES_MISSING,
+            _ => reasons::STARTING,
+        }
+    }
+
+    fn unreachable(&self, error: &str) -> Verdict {
+        let last = self.before.observed_at.as_ref();
+        let last = last.map_or_else(|| "it has never answered".to_owned(), |at| format!("status last changed by its word at {}", at.0));
+        Verdict {
+            status: Status::Unknown,
+            reason: reasons::BROKER_UNREACHABLE,
+            message: format!("the broker does not answer ({error}); {} of {} pods are ready; {last}", self.ready_pods, self.declared),
+        }
+    }
+
+    fn absence(&self) -> Verdict {
+        let Self { running, declared, .. } = self;
+        let missing: Vec<String> = self
+            .missing
+            .iter()
+            .map(|name| {
+                let trouble = self.view.pods.iter().find(|pod| pod.name == **name).and_then(|pod| pod.trouble.as_ref());
+                trouble.map_or_else(|| (*name).to_owned(), |trouble| format!("{name} ({trouble})"))
+            })
+            .collect();
+        let reason = self.absence_reason();
+        let effect = if reason == reasons::STARTING {
+            String::new()
+        } else if *running >= majority(*declared) {
+            "; queues go on, since a majority runs".to_owned()
+        } else {
+            format!("; queues stand still until {} nodes run", majority(*declared))
+        };
+        Verdict {
+            status: Status::False,
+            reason,
+            message: format!("{running} of {declared} nodes run; missing: {}{effect}", missing.join(", ")),
+        }
+    }
+
+    /// Without an answer: unknown, or missing where Kubernetes' word is enough.
+    fn without_answer(&self) -> Option<Verdict> {
+        match self.view.answer {
+            Answer::Seen(_) => None,
+            Answer::Silent { error, .. } if self.ready_pods >= majority(self.declared) => Some(self.unreachable(error)),
+            Answer::Silent { .. } | Answer::NotAsked => Some(self.absence()),
+        }
+    }
+
+    fn cluster_formed(&self) -> Verdict {
+        self.not_running().or_else(|| self.without_answer()).unwrap_or_else(|| {
+            if self.missing.is_empty() {
+                let message = format!("all {} nodes are running members", self.declared);
+                return Verdict { status: Status::True, reason: reasons::READY, message };
+            }
+            self.absence()
+        })
+    }
+
+    fn quorum_safe(&self) -> Verdict {
+        if let Some(verdict) = self.not_running().or_else(|| self.without_answer()) {
+            return verdict;
+        }
+        let spare = self.spare();
+        if spare > 0 {
+            let message = format!("{} of {} nodes run: {spare} more may fail", self.running, self.declared);
+            return Verdict { status: Status::True, reason: reasons::READY, message };
+        }
+        if self.declared == 1 {
+            let message = "a single node has no follower; declare 3 replicas to survive the loss of one".to_owned();
+            return Verdict { status: Status::False, reason: SINGLE_NODE, message };
+        }
+        self.absence()
+    }
+
+    /// Nothing runs, and the reason is the Broker's own.
+    fn not_running(&self) -> Option<Verdict> {
+        let refusal = self.view.refusal.filter(|_| self.nodes.is_empty())?;
+        Some(Verdict { status: Status::False, reason: refusal.reason, message: "no node was started: see Ready".to_owned() })
+    }
+
+    fn ready(&self) -> Verdict {
+        if let Some(refusal) = self.view.refusal {
+            return Verdict { status: Status::False, reason: refusal.reason, message: refusal.message.clone() };
+        }
+        if let Some(verdict) = self.without_answer() {
+            return verdict;
+        }
+        if !self.missing.is_empty() {
+            let mut verdict = self.absence();
+            if let Step::Wait { message } = self.view.rollout {
+                verdict.message = format!("{}; {message}", verdict.message);
+            }
+            return verdict;
+        }
+        if let Some(verdict) = self.other_version().or_else(|| self.alarm()) {
+            return verdict;
+        }
+        let message = match self.view.rollout {
+            Step::Wait { message } => format!("all {} nodes run; {message}", self.declared),
+            Step::Replace(_) | Step::Done => format!("all {} nodes run", self.declared),
+        };
+        Verdict { status: Status::True, reason: reasons::READY, message }
+    }
+
+    fn other_version(&self) -> Option<Verdict> {
+        let wanted = self.broker.spec.version.as_deref()?;
+        let Answer::Seen(seen) = self.view.answer else { return None };
+        let (is, wants) = (seen.version.split('.'), wanted.split('.'));
+        if wants.clone().count() <= is.clone().count() && wants.zip(is).all(|(wanted, is)| wanted == is) {
+            return None;
+        }
+        Some(Verdict {
+            status: Status::False,
+            reason: VERSION_MISMATCH,
+            message: format!(
+                "spec.version is {wanted}, and RabbitMQ {} runs; name an image with {wanted} in spec.image, or change spec.version",
+                seen.version
+            ),
+        })
+    }
+
+    fn alarm(&self) -> Option<Verdict> {
+        let alarms: Vec<String> = self
+            .nodes
+            .iter()
+            .filter(|node| !node.alarms.is_empty())
+            .map(|node| format!("{}: {}", node.name, node.alarms.join(", ")))
+            .collect();
+        (!alarms.is_empty()).then(|| Verdict {
+            status: Status::False,
+            reason: RESOURCE_ALARM,
+            message: format!(
+                "RabbitMQ stops all publishers, since resources are short ({}); let consumers catch up, raise storage.size for disk or resources.limits for memory",
+                alarms.join("; ")
+            ),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::observation::SeenNode;
+    use crate::cluster::testing::broker;
+    use entente_crds::BrokerSpec;
+    use entente_crds::broker::Orphan;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn pods(ready: &[bool]) -> Vec<SeenPod> {
+        let pod = |(ordinal, ready): (usize, &bool)| SeenPod {
+            name: format!("main-broker-{ordinal}"),
+            ready: *ready,
+            terminating: false,
+            outdated: false,
+            trouble: None,
+        };
+        ready.iter().enumerate().map(pod).collect()
+    }
+
+    fn seen(running: &[bool]) -> Seen {
+        let node = |(ordinal, running): (usize, &bool)| SeenNode {
+            name: format!("rabbit@main-broker-{ordinal}.main-nodes.messaging.svc.cluster.local"),
+            running: *running,
+            alarms: Vec::new(),
+        };
+        Seen { nodes: running.iter().enumerate().map(node).collect(), version: "4.3.6".into() }
+    }
+
+    fn view<'a>(pods: &'a [SeenPod], answer: Answer<'a>) -> View<'a> {
+        View { pods, answer, refusal: None, rollout: &Step::Done, growth_refused: None, cluster_domain: "cluster.local" }
+    }
+
+    fn spec(change: impl FnOnce(&mut BrokerSpec)) -> Broker {
+        broker("main", "messaging", change)
+    }
+
+    fn said<'a>(status: &'a BrokerStatus, type_: &str) -> (&'a str, &'a str) {
+        let condition = conditions::get(&status.conditions, type_).unwrap();
+        (&condition.status, &condition.reason)
+    }
+
+    fn formed() -> BrokerStatus {
+        next(&BrokerStatus::default(), &spec(|_| {}), &view(&pods(&[true; 3]), Answer::Seen(&seen(&[true; 3]))), at(10))
+    }
+
+    #[test]
+    fn nothing_there_yet_is_starting() {
+        let status = next(&BrokerStatus::default(), &spec(|_| {}), &view(&[], Answer::NotAsked), at(1));
+        assert_eq!(said(&status, "Ready"), ("False", "Starting"));
+        assert_eq!(said(&status, "ClusterFormed"), ("False", "Starting"));
+        assert_eq!(said(&status, "QuorumSafe"), ("False", "Starting"));
+        assert_eq!((status.ready_nodes.as_deref(), status.failures_survived), (Some("0/3"), Some(0)));
+        assert_eq!(status.observed_generation, Some(1));
+        assert_eq!(status.observed_at, None, "the broker said nothing");
+        assert!(transitions(&BrokerStatus::default(), &status).is_empty());
+    }
+
+    #[test]
+    fn all_nodes_make_it_ready() {
+        let status = formed();
+        for type_ in ["Ready", "ClusterFormed", "QuorumSafe"] {
+            assert_eq!(said(&status, type_), ("True", "Ready"), "{type_}");
+        }
+        assert_eq!((status.ready_nodes.as_deref(), status.failures_survived), (Some("3/3"), Some(1)));
+        assert_eq!(status.version.as_deref(), Some("4.3.6"));
+        assert_eq!(status.observed_at, Some(Time(at(10))));
+        let events = transitions(&BrokerStatus::default(), &status);
+        assert_eq!(events.iter().map(|event| event.reason.as_str()).collect::<Vec<_>>(), ["Ready"]);
+    }
+
+    #[test]
+    fn a_partly_formed_cluster_is_not_ready_although_a_majority_runs() {
+        let pods = pods(&[true, true, false]);
+        let seen = seen(&[true, true]);
+        let status = next(&BrokerStatus::default(), &spec(|_| {}), &view(&pods, Answer::Seen(&seen)), at(1));
+        assert_eq!(said(&status, "Ready"), ("False", "Starting"));
+        assert_eq!(said(&status, "QuorumSafe"), ("False", "Starting"));
+    }
+
+    #[test]
+    fn a_second_look_writes_nothing() {
+        let before = formed();
+        let after = next(&before, &spec(|_| {}), &view(&pods(&[true; 3]), Answer::Seen(&seen(&[true; 3]))), at(99));
+        assert_eq!(patch(&before, &after), None);
+        assert!(transitions(&before, &after).is_empty());
+    }
+
+    #[test]
+    fn the_loss_of_a_node_is_said_and_its_return() {
+        let before = formed();
+        let lost = next(&before, &spec(|_| {}), &view(&pods(&[true, false, true]), Answer::Seen(&seen(&[true, false, true]))), at(20));
+        assert_eq!(said(&lost, "Ready"), ("False", "NodesMissing"));
+        assert_eq!(said(&lost, "ClusterFormed"), ("False", "NodesMissing"));
+        assert_eq!(said(&lost, "QuorumSafe"), ("False", "NodesMissing"));
+        assert_eq!((lost.ready_nodes.as_deref(), lost.failures_survived), (Some("2/3"), Some(0)));
+        let message = &conditions::get(&lost.conditions, "Ready").unwrap().message;
+        assert!(message.contains("main-broker-1") && message.contains("queues go on"), "{message}");
+        let reasons = |events: Vec<Transition>| events.into_iter().map(|event| event.reason).collect::<Vec<_>>();
+        assert_eq!(reasons(transitions(&before, &lost)), ["NodeLost", "NodesMissing"]);
+        let back = next(&lost, &spec(|_| {}), &view(&pods(&[true; 3]), Answer::Seen(&seen(&[true; 3]))), at(30));
+        assert_eq!(reasons(transitions(&lost, &back)), ["NodeBack", "Ready"]);
+        assert_eq!(conditions::get(&back.conditions, "Ready").unwrap().last_transition_time.0, at(30));
+    }
+
+    #[test]
+    fn five_nodes_survive_two() {
+        let five = spec(|spec| spec.replicas = 5);
+        for (running, spare) in [(5, 2), (4, 1), (3, 0), (2, 0)] {
+            let mut ready = vec![true; running];
+            ready.resize(5, false);
+            let status = next(&formed(), &five, &view(&pods(&ready), Answer::Seen(&seen(&ready))), at(20));
+            assert_eq!(status.failures_survived, Some(spare), "{running}");
+            assert_eq!(said(&status, "QuorumSafe").0, if spare > 0 { "True" } else { "False" });
+        }
+    }
+
+    #[test]
+    fn a_single_node_is_ready_and_never_safe() {
+        let single = spec(|spec| spec.replicas = 1);
+        let status = next(&BrokerStatus::default(), &single, &view(&pods(&[true]), Answer::Seen(&seen(&[true]))), at(1));
+        assert_eq!(said(&status, "Ready"), ("True", "Ready"));
+        assert_eq!(said(&status, "QuorumSafe"), ("False", "SingleNode"));
+    }
+
+    #[test]
+    fn one_missed_answer_changes_nothing_and_three_do() {
+        let before = formed();
+        let silent = |times| Answer::Silent { error: "timed out", times };
+        let pods = pods(&[true; 3]);
+        assert_eq!(patch(&before, &next(&before, &spec(|_| {}), &view(&pods, silent(1)), at(20))), None);
+        let after = next(&before, &spec(|_| {}), &view(&pods, silent(3)), at(20));
+        assert_eq!(said(&after, "Ready"), ("Unknown", "BrokerUnreachable"));
+        assert_eq!(after.ready_nodes.as_deref(), Some("3/3"), "a failed read is not zero (I5)");
+        assert_eq!(after.observed_at, before.observed_at);
+    }
+
+    #[test]
+    fn pods_that_are_down_need_no_answer() {
+        let before = formed();
+        let silent = Answer::Silent { error: "timed out", times: 1 };
+        let after = next(&before, &spec(|_| {}), &view(&pods(&[true, false, false]), silent), at(20));
+        assert_eq!(said(&after, "Ready"), ("False", "NodesMissing"));
+        assert_eq!(after.ready_nodes.as_deref(), Some("1/3"));
+        let message = &conditions::get(&after.conditions, "Ready").unwrap().message;
+        assert!(message.contains("stand still until 2 nodes run"), "{message}");
+    }
+
+    #[test]
+    fn trouble_of_a_pod_is_in_the_message() {
+        let mut pods = pods(&[false; 3]);
+        pods[0].trouble = Some("ErrImagePull: no such image".into());
+        let status = next(&BrokerStatus::default(), &spec(|_| {}), &view(&pods, Answer::NotAsked), at(1));
+        let message = &conditions::get(&status.conditions, "Ready").unwrap().message;
+        assert!(message.contains("main-broker-0 (ErrImagePull: no such image)"), "{message}");
+    }
+
+    #[test]
+    fn a_refusal_speaks_in_ready_and_what_runs_stays_seen() {
+        let refusal = Refusal { reason: reasons::CONFLICT, message: "a Secret is in the way".into() };
+        let (pods, seen) = (pods(&[true; 3]), seen(&[true; 3]));
+        let refused = View { refusal: Some(&refusal), ..view(&pods, Answer::Seen(&seen)) };
+        let status = next(&formed(), &spec(|_| {}), &refused, at(20));
+        assert_eq!(said(&status, "Ready"), ("False", "Conflict"));
+        assert_eq!(said(&status, "ClusterFormed"), ("True", "Ready"));
+        let nothing = View { refusal: Some(&refusal), ..view(&[], Answer::NotAsked) };
+        let status = next(&BrokerStatus::default(), &spec(|_| {}), &nothing, at(1));
+        assert_eq!(said(&status, "ClusterFormed"), ("False", "Conflict"));
+        assert_eq!(status.endpoints, None);
+        assert!(transitions(&BrokerStatus::default(), &status)[0].warning);
+    }
+
+    #[test]
+    fn another_version_is_not_ready() {
+        let (pods, seen) = (pods(&[true; 3]), seen(&[true; 3]));
+        let with = |version: &str| {
+            let broker = spec(|spec| spec.version = Some(version.into()));
+            let status = next(&BrokerStatus::default(), &broker, &view(&pods, Answer::Seen(&seen)), at(1));
+            said(&status, "Ready").1.to_owned()
+        };
+        for version in ["4", "4.3", "4.3.6"] {
+            assert_eq!(with(version), "Ready", "{version}");
+        }
+        for version in ["3", "4.30", "4.2", "4.3.60"] {
+            assert_eq!(with(version), "VersionMismatch", "{version}");
+        }
+    }
+
+    #[test]
+    fn an_alarm_is_not_ready() {
+        let mut seen = seen(&[true; 3]);
+        seen.nodes[1].alarms = vec!["disk".into()];
+        let status = next(&formed(), &spec(|_| {}), &view(&pods(&[true; 3]), Answer::Seen(&seen)), at(20));
+        assert_eq!(said(&status, "Ready"), ("False", "ResourceAlarm"));
+        assert_eq!(status.nodes[1].alarms, ["disk"]);
+    }
+
+    #[test]
+    fn volumes_that_do_not_grow_are_said() {
+        let (pods, seen) = (pods(&[true; 3]), seen(&[true; 3]));
+        let refused = View { growth_refused: Some("the class does not expand"), ..view(&pods, Answer::Seen(&seen)) };
+        let status = next(&formed(), &spec(|_| {}), &refused, at(20));
+        assert_eq!(said(&status, "VolumesGrown"), ("False", "GrowthRefused"));
+        assert_eq!(said(&status, "Ready"), ("True", "Ready"));
+        let healed = next(&status, &spec(|_| {}), &view(&pods, Answer::Seen(&seen)), at(30));
+        assert!(conditions::get(&healed.conditions, "VolumesGrown").is_none());
+    }
+
+    #[test]
+    fn a_restart_that_goes_on_is_said() {
+        let (pods, seen) = (pods(&[true; 3]), seen(&[true; 3]));
+        let rollout = Step::Wait { message: "1 of 3 done".into() };
+        let status = next(&formed(), &spec(|_| {}), &View { rollout: &rollout, ..view(&pods, Answer::Seen(&seen)) }, at(20));
+        assert!(conditions::get(&status.conditions, "Ready").unwrap().message.contains("1 of 3 done"));
+    }
+
+    #[test]
+    fn a_pause_keeps_what_was_seen() {
+        let before = formed();
+        let after = paused(&before, &spec(|_| {}), at(20));
+        assert_eq!(said(&after, "Reconciling"), ("False", "Paused"));
+        assert_eq!(said(&after, "Ready"), ("True", "Ready"));
+        let on = next(&after, &spec(|_| {}), &view(&pods(&[true; 3]), Answer::Seen(&seen(&[true; 3]))), at(30));
+        assert!(conditions::get(&on.conditions, "Reconciling").is_none());
+    }
+
+    #[test]
+    fn the_patch_leaves_the_fields_of_others_alone() {
+        let mut before = formed();
+        before.orphans.push(Orphan { virtual_host: "gone".into(), queues: 1, messages: 2, since: Time(at(1)) });
+        let mut after = next(&before, &spec(|_| {}), &view(&pods(&[true, true, false]), Answer::Seen(&seen(&[true, true, false]))), at(20));
+        after.orphans.clear();
+        let patch = patch(&before, &after).unwrap();
+        assert!(patch["status"].get("orphans").is_none() && patch["status"].get("nodes").is_some(), "{patch}");
+    }
+
+    #[test]
+    fn a_majority_serves() {
+        let mut main = spec(|_| {});
+        assert!(!serves(&main));
+        main.status = Some(formed());
+        assert!(serves(&main));
+        for node in &mut main.status.as_mut().unwrap().nodes[..2] {
+            node.running = false;
+        }
+        assert!(!serves(&main));
+    }
+}
