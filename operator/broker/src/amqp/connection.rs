@@ -8,7 +8,11 @@ use std::{
     time::Duration,
 };
 
-use fe2o3_amqp::{connection::ConnectionHandle, sasl_profile::SaslProfile, session::SessionHandle};
+use fe2o3_amqp::{
+    connection::{ConnectionHandle, OpenError},
+    sasl_profile::SaslProfile,
+    session::SessionHandle,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -17,8 +21,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use super::{
-    error::Error,
-    greeting,
+    error::{Error, NOT_OPENED},
     options::{ConnectOptions, Timeouts},
     receiver::Receiver,
     sender::Sender,
@@ -62,18 +65,28 @@ impl Connection {
         let deadline = Instant::now() + limit;
         let within = |what| Error::Timeout { what, after: limit };
 
-        let tcp = timeout_at(deadline, TcpStream::connect((options.host.as_str(), options.port)))
-            .await
-            .map_err(|_| within("connecting over TCP"))??;
+        let tcp = timeout_at(
+            deadline,
+            TcpStream::connect((options.host.as_str(), options.port)),
+        )
+        .await
+        .map_err(|_| within("connecting over TCP"))??;
         tune(&tcp, options.idle_timeout)?;
 
         let Some(tls) = &options.tls else {
-            return timeout_at(deadline, Self::open(tcp, options)).await.map_err(|_| within("opening the AMQP connection"))?;
+            return timeout_at(deadline, Self::open(tcp, options))
+                .await
+                .map_err(|_| within("opening the AMQP connection"))?;
         };
-        let handshake = TlsConnector::from(Arc::clone(&tls.config)).connect(tls.server_name.clone(), tcp);
-        let stream =
-            timeout_at(deadline, handshake).await.map_err(|_| within("TLS handshake"))?.map_err(|e| Error::Tls(e.to_string()))?;
-        timeout_at(deadline, Self::open(stream, options)).await.map_err(|_| within("opening the AMQP connection"))?
+        let handshake =
+            TlsConnector::from(Arc::clone(&tls.config)).connect(tls.server_name.clone(), tcp);
+        let stream = timeout_at(deadline, handshake)
+            .await
+            .map_err(|_| within("TLS handshake"))?
+            .map_err(handshake_error)?;
+        timeout_at(deadline, Self::open(stream, options))
+            .await
+            .map_err(|_| within("opening the AMQP connection"))?
     }
 
     async fn open<Io>(io: Io, options: &ConnectOptions) -> Result<Self, Error>
@@ -83,19 +96,31 @@ impl Connection {
         let (wire, lifeline) = wire::watched(io);
         let virtual_host = format!("vhost:{}", options.virtual_host);
         let idle = u32::try_from(options.idle_timeout.as_millis()).unwrap_or(u32::MAX);
-        let opened = fe2o3_amqp::Connection::builder()
+        let opening = fe2o3_amqp::Connection::builder()
             .container_id(options.container_id.clone())
             .hostname(virtual_host.as_str())
             // TLS is already done; the builder must not do it again.
             .scheme("amqp")
-            .sasl_profile(SaslProfile::Plain { username: options.username.clone(), password: options.password.clone() })
+            .sasl_profile(SaslProfile::Plain {
+                username: options.username.clone(),
+                password: options.password.clone(),
+            })
             .idle_time_out(idle)
-            .open_with_stream(wire)
-            .await;
-        let greeting = lifeline.take_greeting();
-        let handle = opened.map_err(|error| match greeting::close_error(&greeting) {
-            Some(refusal) => refusal.into(),
-            None => Error::from(error),
+            .open_with_stream(wire);
+        // Boxed: it is large, and everything that connects would carry it.
+        let opened = Box::pin(opening).await;
+        let handle = opened.map_err(|error| match error {
+            // What RabbitMQ 4.3 does to an unknown or forbidden virtual host: it logs the reason,
+            // waits three seconds, and hangs up without a word.
+            OpenError::TransportError(_) => Error::Refused {
+                condition: NOT_OPENED.to_owned(),
+                description: format!(
+                    "user name and password were accepted, then the broker hung up while opening virtual host {:?}; \
+                     does it exist, and may this user use it?",
+                    options.virtual_host
+                ),
+            },
+            other => other.into(),
         })?;
         let shared = Shared {
             handle: tokio::sync::Mutex::new(handle),
@@ -104,17 +129,20 @@ impl Connection {
             links: AtomicU64::new(0),
             container_id: options.container_id.clone(),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
     }
 
     /// Opens a link to send to `address` (see [`super::address`]).
     pub async fn sender(&self, address: &str) -> Result<Sender, Error> {
-        Sender::attach(self.clone(), address).await
+        // Boxed: attaching is rare and its state large.
+        Box::pin(Sender::attach(self.clone(), address)).await
     }
 
     /// Opens a link to receive from `address`, with at most about `credit` messages in flight.
     pub async fn receiver(&self, address: &str, credit: u32) -> Result<Receiver, Error> {
-        Receiver::attach(self.clone(), address, credit).await
+        Box::pin(Receiver::attach(self.clone(), address, credit)).await
     }
 
     /// Whether the stream is still there.
@@ -133,7 +161,9 @@ impl Connection {
         let closed = self
             .race("closing the connection", Some(limit), async {
                 let mut handle = self.shared.handle.lock().await;
-                handle.close().await.map_err(|e| Error::Closed { reason: e.to_string() })
+                handle.close().await.map_err(|e| Error::Closed {
+                    reason: e.to_string(),
+                })
             })
             .await;
         self.shared.lifeline.cut();
@@ -152,7 +182,11 @@ impl Connection {
     /// A name no other link of this container has.
     pub(super) fn link_name(&self, role: &str) -> String {
         let number = self.shared.links.fetch_add(1, Ordering::Relaxed);
-        format!("{}-{role}-{number}-{:08x}", self.shared.container_id, rand::random::<u32>())
+        format!(
+            "{}-{role}-{number}-{:08x}",
+            self.shared.container_id,
+            rand::random::<u32>()
+        )
     }
 
     /// Each link has a session of its own: RabbitMQ ends the whole session when one
@@ -195,6 +229,17 @@ impl Connection {
     }
 }
 
+/// A certificate that is not trusted needs somebody; a broker that restarts needs time.
+fn handshake_error(error: std::io::Error) -> Error {
+    match error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+    {
+        Some(tls) => Error::Tls(tls.to_string()),
+        None => error.into(),
+    }
+}
+
 async fn elapsed(limit: Option<Duration>) -> Duration {
     match limit {
         Some(limit) => {
@@ -210,7 +255,11 @@ async fn elapsed(limit: Option<Duration>) -> Duration {
 fn tune(tcp: &TcpStream, idle_timeout: Duration) -> Result<(), Error> {
     tcp.set_nodelay(true)?;
     let socket = socket2::SockRef::from(tcp);
-    let keepalive = socket2::TcpKeepalive::new().with_time(idle_timeout / 2).with_interval(idle_timeout / 4);
+    // The kernel counts in whole seconds and refuses zero.
+    let seconds = |part: u32| (idle_timeout / part).max(Duration::from_secs(1));
+    let keepalive = socket2::TcpKeepalive::new()
+        .with_time(seconds(2))
+        .with_interval(seconds(4));
     socket.set_tcp_keepalive(&keepalive)?;
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(idle_timeout))?;

@@ -5,13 +5,16 @@ use std::{io, time::Duration};
 use fe2o3_amqp::{
     connection::{ConnectionStopReason, OpenError},
     link::{
-        DetachError, DispositionError, LinkStateError, ReceiverAttachError, RecvError, SendError, SenderAttachError,
-        SessionStopReason,
+        DetachError, DispositionError, LinkStateError, ReceiverAttachError, RecvError, SendError,
+        SenderAttachError, SessionStopReason,
     },
     session::BeginError,
 };
 use fe2o3_amqp_types::definitions::{self, AmqpError, ConnectionError, ErrorCondition};
 use fe2o3_amqp_types::primitives::Symbol;
+
+/// Condition of a refusal for which the broker gave no condition.
+pub(super) const NOT_OPENED: &str = "entente:not-opened";
 
 /// Why an operation failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -83,10 +86,13 @@ impl Error {
     /// rotated), but not by waiting alone.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Timeout { .. } | Self::Closed { .. } | Self::Io { .. } | Self::Protocol(_) => true,
+            Self::Timeout { .. } | Self::Closed { .. } | Self::Io { .. } | Self::Protocol(_) => {
+                true
+            }
             Self::Refused { condition, .. } => !matches!(
                 condition.as_str(),
-                "amqp:not-found"
+                NOT_OPENED
+                    | "amqp:not-found"
                     | "amqp:not-allowed"
                     | "amqp:invalid-field"
                     | "amqp:not-implemented"
@@ -104,7 +110,10 @@ impl Error {
 
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
-        Self::Io { kind: error.kind(), message: error.to_string() }
+        Self::Io {
+            kind: error.kind(),
+            message: error.to_string(),
+        }
     }
 }
 
@@ -124,12 +133,17 @@ impl From<definitions::Error> for Error {
     fn from(error: definitions::Error) -> Self {
         let (name, description) = condition(&error);
         match &error.condition {
-            ErrorCondition::AmqpError(AmqpError::UnauthorizedAccess) => Self::Unauthorized { description },
-            // The broker is shutting down or an operator closed the connection: come back.
-            ErrorCondition::ConnectionError(ConnectionError::ConnectionForced) => {
-                Self::Closed { reason: format!("{name}: {description}") }
+            ErrorCondition::AmqpError(AmqpError::UnauthorizedAccess) => {
+                Self::Unauthorized { description }
             }
-            _ => Self::Refused { condition: name, description },
+            // The broker is shutting down or an operator closed the connection: come back.
+            ErrorCondition::ConnectionError(ConnectionError::ConnectionForced) => Self::Closed {
+                reason: format!("{name}: {description}"),
+            },
+            _ => Self::Refused {
+                condition: name,
+                description,
+            },
         }
     }
 }
@@ -140,10 +154,16 @@ impl From<ConnectionStopReason> for Error {
             ConnectionStopReason::RemoteClosedWithError(error) => error.into(),
             ConnectionStopReason::ClosedWithError(error) => {
                 let (name, description) = condition(&error);
-                Self::Closed { reason: format!("closed by this side: {name} {description}") }
+                Self::Closed {
+                    reason: format!("closed by this side: {name} {description}"),
+                }
             }
-            ConnectionStopReason::Closed => Self::Closed { reason: "connection is over".to_owned() },
-            ConnectionStopReason::RemoteClosed => Self::Closed { reason: "closed by the broker".to_owned() },
+            ConnectionStopReason::Closed => Self::Closed {
+                reason: "connection is over".to_owned(),
+            },
+            ConnectionStopReason::RemoteClosed => Self::Closed {
+                reason: "closed by the broker".to_owned(),
+            },
         }
     }
 }
@@ -155,10 +175,16 @@ impl From<SessionStopReason> for Error {
             SessionStopReason::ConnectionStopped(reason) => reason.into(),
             SessionStopReason::EndedWithError(error) => {
                 let (name, description) = condition(&error);
-                Self::Closed { reason: format!("session ended by this side: {name} {description}") }
+                Self::Closed {
+                    reason: format!("session ended by this side: {name} {description}"),
+                }
             }
-            SessionStopReason::Ended => Self::Closed { reason: "session is over".to_owned() },
-            SessionStopReason::RemoteEnded => Self::Closed { reason: "session ended by the broker".to_owned() },
+            SessionStopReason::Ended => Self::Closed {
+                reason: "session is over".to_owned(),
+            },
+            SessionStopReason::RemoteEnded => Self::Closed {
+                reason: "session ended by the broker".to_owned(),
+            },
         }
     }
 }
@@ -215,10 +241,11 @@ impl From<LinkStateError> for Error {
     fn from(error: LinkStateError) -> Self {
         match error {
             LinkStateError::SessionStopped(reason) => reason.into(),
-            LinkStateError::RemoteDetachedWithError(error) | LinkStateError::RemoteClosedWithError(error) => error.into(),
-            LinkStateError::RemoteDetached | LinkStateError::RemoteClosed => {
-                Self::Closed { reason: "link closed by the broker".to_owned() }
-            }
+            LinkStateError::RemoteDetachedWithError(error)
+            | LinkStateError::RemoteClosedWithError(error) => error.into(),
+            LinkStateError::RemoteDetached | LinkStateError::RemoteClosed => Self::Closed {
+                reason: "link closed by the broker".to_owned(),
+            },
             other => Self::Protocol(other.to_string()),
         }
     }
@@ -271,9 +298,18 @@ mod tests {
     #[test]
     fn a_refusal_keeps_condition_and_words() {
         let error = amqp(AmqpError::NotFound);
-        assert_eq!(error, Error::Refused { condition: "amqp:not-found".into(), description: "why".into() });
+        assert_eq!(
+            error,
+            Error::Refused {
+                condition: "amqp:not-found".into(),
+                description: "why".into()
+            }
+        );
         assert!(!error.is_transient());
-        assert_eq!(error.to_string(), "refused by the broker (amqp:not-found): why");
+        assert_eq!(
+            error.to_string(),
+            "refused by the broker (amqp:not-found): why"
+        );
     }
 
     #[test]
@@ -284,12 +320,20 @@ mod tests {
 
     #[test]
     fn missing_permission_is_told_from_other_refusals() {
-        assert_eq!(amqp(AmqpError::UnauthorizedAccess), Error::Unauthorized { description: "why".into() });
+        assert_eq!(
+            amqp(AmqpError::UnauthorizedAccess),
+            Error::Unauthorized {
+                description: "why".into()
+            }
+        );
     }
 
     #[test]
     fn a_broker_that_shuts_down_is_a_closed_connection() {
-        assert!(matches!(amqp(ConnectionError::ConnectionForced), Error::Closed { .. }));
+        assert!(matches!(
+            amqp(ConnectionError::ConnectionForced),
+            Error::Closed { .. }
+        ));
     }
 
     #[test]
@@ -301,7 +345,11 @@ mod tests {
     #[test]
     fn reasons_inside_reasons_are_found() {
         let inner = definitions::Error::new(AmqpError::NotFound, None, None);
-        let stop = SessionStopReason::ConnectionStopped(ConnectionStopReason::RemoteClosedWithError(inner));
-        assert!(matches!(Error::from(stop), Error::Refused { condition, .. } if condition == "amqp:not-found"));
+        let stop = SessionStopReason::ConnectionStopped(
+            ConnectionStopReason::RemoteClosedWithError(inner),
+        );
+        assert!(
+            matches!(Error::from(stop), Error::Refused { condition, .. } if condition == "amqp:not-found")
+        );
     }
 }

@@ -13,7 +13,6 @@ mod backoff;
 mod connection;
 mod error;
 mod events;
-mod greeting;
 mod message;
 mod options;
 mod outcome;
@@ -40,3 +39,6 @@ pub use reconnecting_sender::{ReconnectingSender, Settled, Settlement, WhenUnkno
 pub use sender::{Pending, Sender};
 
 pub use fe2o3_amqp_types::primitives::{SimpleValue, Value};
+
+#[cfg(test)]
+mod tests;

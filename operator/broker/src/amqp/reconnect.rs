@@ -50,7 +50,13 @@ pub(super) struct Attempts {
 impl Attempts {
     pub(super) fn new(policy: ReconnectPolicy) -> Self {
         let backoff = Backoff::new(policy.base, policy.max);
-        Self { policy, backoff, connected_at: None, failing_since: None, refused_since: None }
+        Self {
+            policy,
+            backoff,
+            connected_at: None,
+            failing_since: None,
+            refused_since: None,
+        }
     }
 
     pub(super) fn connected(&mut self, now: Instant) {
@@ -61,15 +67,26 @@ impl Attempts {
 
     /// How long to wait after this failure, or the failure itself to give up with.
     pub(super) fn failed(&mut self, error: &Error, now: Instant) -> Result<Duration, Error> {
-        if self.connected_at.take().is_some_and(|at| now.duration_since(at) >= STABLE) {
+        if self
+            .connected_at
+            .take()
+            .is_some_and(|at| now.duration_since(at) >= STABLE)
+        {
             self.backoff.reset();
         }
         let failing_since = *self.failing_since.get_or_insert(now);
-        let refused_since = if error.is_transient() { None } else { Some(self.refused_since.unwrap_or(now)) };
+        let refused_since = if error.is_transient() {
+            None
+        } else {
+            Some(self.refused_since.unwrap_or(now))
+        };
         self.refused_since = refused_since;
 
-        let exceeded = |limit: Option<Duration>, since: Instant| limit.is_some_and(|l| now.duration_since(since) >= l);
-        let refused_too_long = refused_since.is_some_and(|since| exceeded(self.policy.give_up_refused_after, since));
+        let exceeded = |limit: Option<Duration>, since: Instant| {
+            limit.is_some_and(|l| now.duration_since(since) >= l)
+        };
+        let refused_too_long =
+            refused_since.is_some_and(|since| exceeded(self.policy.give_up_refused_after, since));
         if refused_too_long || exceeded(self.policy.give_up_after, failing_since) {
             return Err(error.clone());
         }
@@ -101,7 +118,11 @@ impl Connector {
 }
 
 /// Says what failed, waits, or gives up.
-pub(super) async fn pause(attempts: &mut Attempts, doing: &str, error: &Error) -> Result<(), Error> {
+pub(super) async fn pause(
+    attempts: &mut Attempts,
+    doing: &str,
+    error: &Error,
+) -> Result<(), Error> {
     let delay = attempts.failed(error, Instant::now())?;
     tracing::warn!(%error, attempt = attempts.count(), wait_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), "{doing}");
     tokio::time::sleep(delay).await;
@@ -121,11 +142,15 @@ mod tests {
     }
 
     fn closed() -> Error {
-        Error::Closed { reason: "gone".into() }
+        Error::Closed {
+            reason: "gone".into(),
+        }
     }
 
     fn refused() -> Error {
-        Error::Unauthorized { description: "no".into() }
+        Error::Unauthorized {
+            description: "no".into(),
+        }
     }
 
     fn after(start: Instant, seconds: u64) -> Instant {
@@ -137,7 +162,10 @@ mod tests {
         let start = Instant::now();
         let mut attempts = attempts(None, Some(60));
         for second in 0..10_000 {
-            assert!(attempts.failed(&closed(), after(start, second)).unwrap() <= Duration::from_secs(10));
+            assert!(
+                attempts.failed(&closed(), after(start, second)).unwrap()
+                    <= Duration::from_secs(10)
+            );
         }
     }
 
@@ -147,7 +175,10 @@ mod tests {
         let mut attempts = attempts(None, Some(60));
         assert!(attempts.failed(&refused(), start).is_ok());
         assert!(attempts.failed(&refused(), after(start, 59)).is_ok());
-        assert_eq!(attempts.failed(&refused(), after(start, 60)), Err(refused()));
+        assert_eq!(
+            attempts.failed(&refused(), after(start, 60)),
+            Err(refused())
+        );
     }
 
     #[test]

@@ -9,6 +9,8 @@ use super::{
     reconnect::{Attempts, Connector, OptionsSource, ReconnectPolicy, pause},
 };
 
+const CANNOT_CONNECT: &str = "cannot connect; trying again";
+
 /// Receives, and reconnects when the connection ends. Deliveries not settled by then
 /// come again: at least once.
 #[derive(Debug)]
@@ -23,7 +25,12 @@ pub struct ReconnectingReceiver {
 
 impl ReconnectingReceiver {
     /// Connects when first used.
-    pub fn new(source: OptionsSource, address: impl Into<String>, credit: u32, policy: ReconnectPolicy) -> Self {
+    pub fn new(
+        source: OptionsSource,
+        address: impl Into<String>,
+        credit: u32,
+        policy: ReconnectPolicy,
+    ) -> Self {
         Self {
             connector: Connector { source },
             address: address.into(),
@@ -54,7 +61,12 @@ impl ReconnectingReceiver {
                 }
                 Err(error) => {
                     self.receiver = None;
-                    pause(&mut self.attempts, "connection for receiving lost; reconnecting", &error).await?;
+                    pause(
+                        &mut self.attempts,
+                        "connection for receiving lost; reconnecting",
+                        &error,
+                    )
+                    .await?;
                 }
             }
         }
@@ -62,7 +74,13 @@ impl ReconnectingReceiver {
 
     /// Accepts a delivery. False if its connection is gone: then it comes again.
     pub async fn accept(&mut self, delivery: &Delivery) -> Result<bool, Error> {
-        let Some(receiver) = self.receiver.as_ref().filter(|_| delivery.epoch == self.epoch) else { return Ok(false) };
+        let Some(receiver) = self
+            .receiver
+            .as_ref()
+            .filter(|_| delivery.epoch == self.epoch)
+        else {
+            return Ok(false);
+        };
         match receiver.accept(delivery).await {
             Ok(()) => Ok(true),
             Err(error) => {
@@ -75,13 +93,21 @@ impl ReconnectingReceiver {
 
     /// Gives a delivery back. False if its connection is gone: then it comes again anyway.
     pub async fn release(&mut self, delivery: &Delivery) -> Result<bool, Error> {
-        let Some(receiver) = self.receiver.as_ref().filter(|_| delivery.epoch == self.epoch) else { return Ok(false) };
+        let Some(receiver) = self
+            .receiver
+            .as_ref()
+            .filter(|_| delivery.epoch == self.epoch)
+        else {
+            return Ok(false);
+        };
         receiver.release(delivery).await.map(|()| true)
     }
 
     /// Closes link and connection. Deliveries not settled go back to the queue.
     pub async fn close(&mut self) -> Result<(), Error> {
-        let Some(receiver) = self.receiver.take() else { return Ok(()) };
+        let Some(receiver) = self.receiver.take() else {
+            return Ok(());
+        };
         let connection = receiver.connection().clone();
         let closed = receiver.close().await;
         connection.close().await.and(closed)
@@ -101,7 +127,7 @@ impl ReconnectingReceiver {
                     tracing::info!(address = %self.address, "connected for receiving");
                     return Ok(());
                 }
-                Err(error) => pause(&mut self.attempts, "cannot connect for receiving; trying again", &error).await?,
+                Err(error) => pause(&mut self.attempts, CANNOT_CONNECT, &error).await?,
             }
         }
     }

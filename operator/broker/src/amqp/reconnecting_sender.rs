@@ -43,6 +43,8 @@ pub struct Settled {
     pub settlement: Settlement,
 }
 
+const CANNOT_CONNECT: &str = "cannot connect; trying again";
+
 /// Sends within a window, reconnects when the connection ends, and accounts for
 /// every message it was given.
 ///
@@ -119,7 +121,13 @@ impl ReconnectingSender {
         }
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        self.held.insert(ticket, Held { message, attempts: 0 });
+        self.held.insert(
+            ticket,
+            Held {
+                message,
+                attempts: 0,
+            },
+        );
         self.queue.push_back(ticket);
         self.flush().await?;
         Ok(ticket)
@@ -141,12 +149,17 @@ impl ReconnectingSender {
 
     /// Ids of the messages without a settlement, in the order they were posted.
     pub fn into_unsettled(self) -> Vec<String> {
-        self.held.into_values().map(|held| held.message.message_id).collect()
+        self.held
+            .into_values()
+            .map(|held| held.message.message_id)
+            .collect()
     }
 
     /// Closes link and connection. Messages without a settlement are given up.
     pub async fn close(&mut self) -> Result<(), Error> {
-        let Some(pipeline) = self.pipeline.take() else { return Ok(()) };
+        let Some(pipeline) = self.pipeline.take() else {
+            return Ok(());
+        };
         let connection = pipeline.connection().clone();
         let closed = pipeline.close().await;
         connection.close().await.and(closed)
@@ -155,7 +168,9 @@ impl ReconnectingSender {
     /// Sends what is queued, connecting first if need be, and waits for one outcome.
     async fn drive(&mut self) -> Result<(), Error> {
         self.flush().await?;
-        let Some(pipeline) = &mut self.pipeline else { return Ok(()) };
+        let Some(pipeline) = &mut self.pipeline else {
+            return Ok(());
+        };
         match pipeline.settled().await {
             Ok(Some((ticket, outcome))) => self.settle(ticket, Settlement::Known(outcome)),
             Ok(None) => {}
@@ -184,7 +199,10 @@ impl ReconnectingSender {
                 // Sending this again would fail again, and hold up all others for ever.
                 Err(Error::Invalid(why)) => {
                     self.queue.pop_front();
-                    let outcome = Outcome::Rejected { condition: "entente:not-sendable".to_owned(), description: why };
+                    let outcome = Outcome::Rejected {
+                        condition: "entente:not-sendable".to_owned(),
+                        description: why,
+                    };
                     self.settle(ticket, Settlement::Known(outcome));
                 }
                 Err(error) => self.lost(error).await?,
@@ -207,7 +225,7 @@ impl ReconnectingSender {
                     tracing::info!(address = %self.address, to_resend = self.resend_count(), "connected for sending");
                     return Ok(());
                 }
-                Err(error) => pause(&mut self.attempts, "cannot connect for sending; trying again", &error).await?,
+                Err(error) => pause(&mut self.attempts, CANNOT_CONNECT, &error).await?,
             }
         }
     }
@@ -223,13 +241,18 @@ impl ReconnectingSender {
             match self.when_unknown {
                 WhenUnknown::Resend => {
                     // A ticket whose post was interrupted is in both; it must not be sent twice on purpose.
-                    self.queue.retain(|ticket| unsettled.binary_search(ticket).is_err());
+                    self.queue
+                        .retain(|ticket| unsettled.binary_search(ticket).is_err());
                     for ticket in unsettled.into_iter().rev() {
                         self.queue.push_front(ticket);
                     }
                 }
                 WhenUnknown::Report => {
-                    let in_flight = self.queue.front().copied().filter(|t| self.held.get(t).is_some_and(|h| h.attempts > 0));
+                    let in_flight = self
+                        .queue
+                        .front()
+                        .copied()
+                        .filter(|t| self.held.get(t).is_some_and(|h| h.attempts > 0));
                     for ticket in unsettled.into_iter().chain(in_flight) {
                         self.settle(ticket, Settlement::Unknown(error.clone()));
                     }
@@ -242,7 +265,12 @@ impl ReconnectingSender {
     fn settle(&mut self, ticket: u64, settlement: Settlement) {
         // A message sent twice has two outcomes; the first counts.
         if let Some(held) = self.held.remove(&ticket) {
-            self.done.push_back(Settled { ticket, message_id: held.message.message_id, attempts: held.attempts, settlement });
+            self.done.push_back(Settled {
+                ticket,
+                message_id: held.message.message_id,
+                attempts: held.attempts,
+                settlement,
+            });
         }
     }
 }

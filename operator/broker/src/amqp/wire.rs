@@ -9,7 +9,7 @@
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -18,8 +18,6 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::{oneshot, watch},
 };
-
-use super::greeting;
 
 type Ended = Option<String>;
 
@@ -30,27 +28,28 @@ pub(super) struct Wire<Io> {
     /// Taken once it has fired: a oneshot must not be polled again.
     cut: Option<oneshot::Receiver<()>>,
     ended: watch::Sender<Ended>,
-    greeting: Arc<Mutex<Greeting>>,
 }
-
-/// Bytes read, as long as they are wanted.
-type Greeting = Option<Vec<u8>>;
 
 /// The other end: sees the end of the stream, and can bring it about.
 #[derive(Debug)]
 pub(super) struct Lifeline {
     cut: Mutex<Option<oneshot::Sender<()>>>,
     ended: watch::Receiver<Ended>,
-    greeting: Arc<Mutex<Greeting>>,
 }
 
 pub(super) fn watched<Io>(io: Io) -> (Wire<Io>, Lifeline) {
     let (cut_tx, cut_rx) = oneshot::channel();
     let (ended_tx, ended_rx) = watch::channel(None);
-    let greeting = Arc::new(Mutex::new(Some(Vec::new())));
     (
-        Wire { io, cut: Some(cut_rx), ended: ended_tx, greeting: Arc::clone(&greeting) },
-        Lifeline { cut: Mutex::new(Some(cut_tx)), ended: ended_rx, greeting },
+        Wire {
+            io,
+            cut: Some(cut_rx),
+            ended: ended_tx,
+        },
+        Lifeline {
+            cut: Mutex::new(Some(cut_tx)),
+            ended: ended_rx,
+        },
     )
 }
 
@@ -74,17 +73,12 @@ impl<Io> Wire<Io> {
         if fired {
             self.cut = None;
             self.end(|| "cut by this side".to_owned());
-            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "connection cut by this side"));
+            return Err(io::Error::new(
+                io::ErrorKind::ConnectionAborted,
+                "connection cut by this side",
+            ));
         }
         Ok(())
-    }
-
-    fn record(&self, bytes: &[u8]) {
-        let mut greeting = self.greeting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kept) = greeting.as_mut() {
-            let room = greeting::LIMIT.saturating_sub(kept.len()).min(bytes.len());
-            kept.extend_from_slice(&bytes[..room]);
-        }
     }
 
     fn noted<T>(&self, result: io::Result<T>) -> io::Result<T> {
@@ -112,7 +106,11 @@ impl<Io> Drop for Wire<Io> {
 }
 
 impl<Io: AsyncRead + Unpin> AsyncRead for Wire<Io> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.check(cx)?;
         let before = buf.filled().len();
@@ -120,13 +118,16 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Wire<Io> {
         if result.is_ok() && buf.filled().len() == before && buf.remaining() > 0 {
             this.end(|| "the peer closed the TCP connection".to_owned());
         }
-        this.record(&buf.filled()[before..]);
         Poll::Ready(this.noted(result))
     }
 }
 
 impl<Io: AsyncWrite + Unpin> AsyncWrite for Wire<Io> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.check(cx)?;
         let result = ready!(Pin::new(&mut this.io).poll_write(cx, buf));
@@ -162,11 +163,6 @@ impl Lifeline {
         self.ended.borrow().clone()
     }
 
-    /// The bytes read so far. None are kept from now on.
-    pub(super) fn take_greeting(&self) -> Vec<u8> {
-        self.greeting.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
-    }
-
     /// Cuts the stream now.
     pub(super) fn cut(&self) {
         if let Some(cut) = self.take() {
@@ -187,7 +183,10 @@ impl Lifeline {
     }
 
     fn take(&self) -> Option<oneshot::Sender<()>> {
-        self.cut.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.cut
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 }
 
