@@ -26,8 +26,12 @@ if [ -z "$fresh" ] && healthy; then
 fi
 
 prepare() {
+  local dir
   mkdir -p "$STATE/log" "$RUN"
   chmod 700 "$RUN"
+  for dir in "${SHARED_DIRS[@]}"; do
+    if [ ! -e "$dir" ]; then echo "$dir" >>"$STATE/made"; fi
+  done
   cp "$CLUSTER_DIR/manifests/audit-policy.yaml" "$STATE/"
   kernel_settings
   network

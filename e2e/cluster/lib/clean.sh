@@ -16,8 +16,8 @@ clean() {
   clean_shim_sockets
   clean_log_links
   restore_sysctls
-  # Three kubelets share this folder: its place cannot be configured.
-  if [ -e "$STATE/made-var-lib-kubelet" ]; then rm -rf --one-file-system /var/lib/kubelet; fi
+  rm -f /var/lib/cni/results/"$CNI_NETWORK"-*
+  if [ -s "$STATE/made" ]; then xargs -d '\n' rm -rf --one-file-system <"$STATE/made"; fi
   rm -rf --one-file-system "$STATE" "$RUN"
 }
 
@@ -40,6 +40,11 @@ unmount_below() {
 clean_network() {
   local name
   for name in $(ip netns list | awk '$1 ~ /^ent-node[0-9]+$/ {print $1}'); do ip netns del "$name"; done
+  # "ip netns" binds this folder to itself; others may use it too.
+  if [ -d /run/netns ] && [ -z "$(ls -A /run/netns)" ]; then
+    umount -l /run/netns 2>/dev/null || true
+    rmdir /run/netns 2>/dev/null || true
+  fi
   for name in $(ip -o link show | awk -F': ' '{sub(/@.*/, "", $2); print $2}' | grep -E '^ent-node[0-9]+$'); do ip link del "$name" || true; done
   # The host's ends of pods: the kernel removes them too, but only some time after the last process of a pod is gone.
   for name in $(ip -o -4 addr show | awk '$4 ~ /^198\.18\.0\.1\// {print $2}'); do ip link del "$name" 2>/dev/null || true; done

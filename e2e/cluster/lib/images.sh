@@ -26,7 +26,7 @@ image_of_binary() {
   install -m 755 "$BIN/$2" "$root/bin/$2"
   if [ "$2" = busybox ]; then
     local applet
-    for applet in $("$BIN/busybox" --list); do ln -sf busybox "$root/bin/$applet"; done
+    for applet in $("$BIN/busybox" --list); do if [ "$applet" != busybox ]; then ln -s busybox "$root/bin/$applet"; fi; done
     printf 'root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n' >"$root/etc/passwd"
   fi
   make_image "$1" "$root" "$3" "$4"
@@ -34,7 +34,7 @@ image_of_binary() {
 }
 
 build_images() {
-  local format=2 # changes when the functions above make something else of the same binary
+  local format=3 # changes when the functions above make something else of the same binary
   cached "$IMAGES/pause.tar" "$format $(cat "$BIN/pause.key")" image_of_binary localhost/entente-pause:1 pause /bin/pause || return 1
   cached "$IMAGES/coredns.tar" "$format $(cat "$BIN/coredns.key")" \
     image_of_binary "localhost/coredns:$COREDNS_VERSION" coredns /bin/coredns || return 1

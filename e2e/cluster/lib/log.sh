@@ -7,12 +7,15 @@ say() { echo "==> $*"; }
 note() { echo "    $*"; }
 die() { echo "error: $*" >&2; exit 1; }
 
-# step TEXT COMMAND… : runs the command; one line when it is done.
+# step TEXT COMMAND… : runs the command; one line when it is done. Not "COMMAND || die": bash would then run on after every failure inside it.
 step() {
-  local text=$1 begin; shift
+  local begin
+  CURRENT_STEP=$1; shift
   begin=$(now_ms)
-  "$@" || die "$text failed"
-  say "$text  $(seconds $(($(now_ms) - begin)))"
+  trap 'if [ -n "$CURRENT_STEP" ]; then echo "error: failed at step: $CURRENT_STEP" >&2; fi' EXIT
+  "$@"
+  say "$CURRENT_STEP  $(seconds $(($(now_ms) - begin)))"
+  CURRENT_STEP=
 }
 
 # wait_for SECONDS TEXT COMMAND… : until the command succeeds. A command that is slow counts by the clock, not by tries.

@@ -7,7 +7,7 @@ start_containerd() {
   mkdir -p "$d/cni" "$d/containerd" "$r"
   # ptp, not bridge: every pod has a cable and a route of its own, so a Service works whatever bridges show to iptables.
   cat >"$d/cni/10-pods.conflist" <<CFG
-{"cniVersion": "0.4.0", "name": "pods", "plugins": [{"type": "ptp", "ipMasq": false,
+{"cniVersion": "0.4.0", "name": "$CNI_NETWORK", "plugins": [{"type": "ptp", "ipMasq": false,
   "ipam": {"type": "host-local", "dataDir": "$d/ipam", "ranges": [[{"subnet": "198.18.$n.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]}}]}
 CFG
   cat >"$d/containerd.toml" <<CFG
@@ -47,7 +47,6 @@ containerd_ready() { ctr -a "$RUN/node$1/containerd.sock" --timeout 2s version; 
 start_kubelet() {
   local n=$1 d=$STATE/node$1
   make_cgroup "$CGROUP/node$n"
-  if [ ! -e /var/lib/kubelet ]; then touch "$STATE/made-var-lib-kubelet"; fi
   cat >"$d/kubelet.yaml" <<CFG
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -68,14 +67,15 @@ failSwapOn: false
 # Images are loaded, not pulled: the kubelet must not delete those that no pod uses at the moment.
 imageGCHighThresholdPercent: 100
 evictionHard: {memory.available: 100Mi, nodefs.available: 1%, imagefs.available: 1%}
-# Works with cgroup v1 and in a container without CAP_SYS_RESOURCE. A container's own limits are in force; there are no cgroups per pod.
+# Works with cgroup v1 and without CAP_SYS_RESOURCE. With cgroups per pod, containers are below cgroupRoot; without, they are in
+# containerd's default place, where down.sh could not know them for ours.
 cgroupDriver: cgroupfs
 cgroupRoot: /$CGROUP/node$n
 failCgroupV1: false
-cgroupsPerQOS: false
-enforceNodeAllocatable: []
+cgroupsPerQOS: true
+enforceNodeAllocatable: [pods]
 oomScoreAdj: 0
-localStorageCapacityIsolation: false
+localStorageCapacityIsolation: true
 CFG
   spawn_on "$n" kubelet "$BIN/hyperkube" kubelet --config "$d/kubelet.yaml" --kubeconfig "$STATE/node$n.kubeconfig" \
     --hostname-override "node$n" --node-ip "$(node_ip "$n")" --root-dir "$d/kubelet" --cert-dir "$d/kubelet/pki" \

@@ -92,7 +92,8 @@ stop_process() {
 # remove_cgroup PATH
 remove_cgroup() {
   local root
-  for root in $(cgroup_roots); do
+  # Of the unified hierarchy too: with cgroup v1 it may be mounted beside the others, and runc makes its folders there as well.
+  for root in $(findmnt -rn -t cgroup,cgroup2 -o TARGET); do
     if [ -d "$root/$1" ]; then find "$root/$1" -depth -type d -exec rmdir {} + 2>/dev/null || true; fi
   done
 }

@@ -12,6 +12,8 @@ CLUSTER=${CLUSTER:-packages} # packages | kind
 STATE=/var/lib/entente-e2e
 RUN=/run/entente-e2e
 ENV_FILE=$STATE/env
+# Folders that the kubelet and CNI plugins write to whatever we configure; removed afterwards if they were not there before.
+SHARED_DIRS=(/var/lib/kubelet /var/lib/cni)
 LOCK=/run/lock/entente-e2e.lock
 # Kept by down.sh: what takes minutes to build.
 CACHE=${ENTENTE_CACHE:-$HOME/.cache/entente}
@@ -33,6 +35,7 @@ PORTS=(2379 2380 6443 10248 10249 10250 10256 10257 10259) # on the host
 # Names of what we create outside our directories: they are what clean.sh looks for.
 NODE_BRIDGE=ent-nodes
 FORWARD_CHAIN=ENTENTE-E2E
+CNI_NETWORK=entente-e2e
 CGROUP=entente-e2e
 
 node_ip() { echo "$NODE_NET.$(($1 + 1))"; }
