@@ -43,6 +43,8 @@ case ${1:-} in ""|--destructive) ;; *) echo "usage: test.sh [--destructive]" >&2
 # shellcheck source=/dev/null
 . "$ENV_FILE"
 
+trap 'echo "error: test.sh itself failed at line $LINENO" >&2' ERR
+set -E
 shell_checks
 basic_checks
 failure_checks

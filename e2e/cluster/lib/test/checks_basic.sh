@@ -73,7 +73,7 @@ service_spreads() {
 }
 outside_name() {
   local begin; begin=$(now_ms)
-  in_pod web-1 nslookup example.com 2>&1 | grep NXDOMAIN && [ $(($(now_ms) - begin)) -lt 2000 ]
+  { in_pod web-1 nslookup example.com 2>&1 || true; } | grep NXDOMAIN && [ $(($(now_ms) - begin)) -lt 2000 ]
 }
 port_forward() {
   local pid rc=1

@@ -21,10 +21,10 @@ snapshot() {
   ip route >"$1/route"
   ip netns >"$1/netns"
   findmnt -rn -o TARGET | sort >"$1/mount"
-  find /sys/fs/cgroup -type d -name '*entente*' >"$1/cgroup"
-  iptables-save | grep -v '^#' | sed -E 's/\[[0-9:]+\]$//' >"$1/iptables"
-  ip6tables-save | grep -v '^#' | sed -E 's/\[[0-9:]+\]$//' >"$1/ip6tables"
-  sysctl -a 2>/dev/null | grep -E '^(vm\.(over|panic)|kernel\.(panic|keys)|net\.ipv4\.(ip_forward|conf\.(all|default))|fs\.inotify)' >"$1/sysctl"
+  { find /sys/fs/cgroup -type d -name '*entente*' || true; } >"$1/cgroup" # other cgroups may vanish meanwhile
+  iptables-save | sed -E '/^#/d; s/\[[0-9:]+\]$//' >"$1/iptables"
+  ip6tables-save | sed -E '/^#/d; s/\[[0-9:]+\]$//' >"$1/ip6tables"
+  { sysctl -a 2>/dev/null || true; } | grep -E '^(vm\.(over|panic)|kernel\.(panic|keys)|net\.ipv4\.(ip_forward|conf\.(all|default))|fs\.inotify)' >"$1/sysctl"
   ls -d /var/lib/{kubelet,cni,containerd} /var/log/{pods,containers} /run/{containerd,netns,runc} /etc/{cni,kubernetes} /usr/libexec/kubernetes >"$1/folders" 2>/dev/null || true
 }
 
