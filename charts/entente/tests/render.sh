@@ -92,8 +92,10 @@ defaults() {
      | ["*", "secrets", "pods", "statefulsets", "deployments", "roles", "clusterroles", "escalate", "bind", "impersonate"] | all(. as $w | $words | index($w) | not)'
   check "rights over Secrets are given in the release namespace alone" \
     'map(select(.kind == "Role" and ([.rules[].resources[]] | index("secrets")))) | map(.metadata.namespace) == ["entente-system"]'
-  check "no right deletes volume claims" \
-    '[.[] | select(.kind | test("Role$")).rules[] | select(.resources | index("persistentvolumeclaims")) | .verbs[]] | (length > 0) and (index("delete") | not)'
+  check "what a Broker is made of can be made and changed, and never deleted" \
+    '[named("Role"; "entente-operator-brokers").rules[].verbs[]] | (index("patch") != null) and (index("delete") or index("deletecollection") or index("*") | not)'
+  check "pods are evicted, so that the disruption budget has the last word" \
+    'named("Role"; "entente-operator-brokers").rules | any(.resources == ["pods/eviction"] and .verbs == ["create"]) and all(.resources != ["pods"] or .verbs == ["get", "list", "watch"])'
   check "the operator cannot make or delete the objects of users" \
     '[named("ClusterRole"; "entente-operator").rules[] | select(.apiGroups == ["entente.dev"]).verbs[]] | (index("create") or index("delete")) | not'
   check "only the operator's own Lease can be changed" \
