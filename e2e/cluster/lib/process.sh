@@ -12,12 +12,17 @@ cgroup_roots() {
 # The hierarchy in which processes are listed.
 process_root() { if [ -d /sys/fs/cgroup/pids ]; then echo /sys/fs/cgroup/pids; else echo /sys/fs/cgroup; fi; }
 
-# make_cgroup PATH: in every hierarchy. A cpuset without cpus takes no process, so it is filled from the one above, level by level.
+# make_cgroup PATH: in every hierarchy. A cpuset without cpus takes no process, so it is filled from the one above, level by level;
+# with v2, each level must hand its controllers down to the next.
 make_cgroup() {
-  local root path part
+  local root path part controller controllers
   for root in $(cgroup_roots); do
     path=$root
     for part in ${1//\// }; do
+      if [ -f "$path/cgroup.subtree_control" ]; then
+        read -ra controllers <"$path/cgroup.controllers"
+        for controller in "${controllers[@]}"; do echo "+$controller" >"$path/cgroup.subtree_control" || true; done
+      fi
       mkdir -p "$path/$part"
       if [ -f "$path/$part/cpuset.cpus" ] && [ -f "$path/cpuset.cpus" ] && [ -z "$(cat "$path/$part/cpuset.cpus")" ]; then
         cat "$path/cpuset.cpus" >"$path/$part/cpuset.cpus"

@@ -20,7 +20,7 @@ CACHE=${ENTENTE_CACHE:-$HOME/.cache/entente}
 BIN=$CACHE/bin
 IMAGES=$CACHE/images
 
-NODE_COUNT=${ENTENTE_NODES:-3}
+NODE_COUNT=3
 ZONES=(zone-a zone-b zone-c)
 
 # 198.18.0.0/15 is reserved for test networks: no real peer can have such an address, and none is ever sent to.
