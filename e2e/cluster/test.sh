@@ -3,7 +3,7 @@
 # --destructive: afterwards down.sh (nothing may be left on the machine), then up.sh again.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-for part in settings log process network controlplane; do
+for part in settings log process network controlplane images; do
   # shellcheck source=/dev/null
   . "$here/lib/$part.sh"
 done

@@ -45,23 +45,30 @@ build_images() {
 
 node_ctr() { local n=$1; shift; ctr -a "$RUN/node$n/containerd.sock" -n k8s.io "$@"; }
 
+image_digest() { node_ctr "$1" images ls 2>/dev/null | awk -v n="$2" '$1 == n {print $3}'; }
+
 # load_image NODE FILE: nothing is copied when the node already has this very image under this very name.
 load_image() {
   local n=$1 file=$2 manifest name id have old
   manifest=$(tar -xOf "$file" manifest.json) || die "$file is not a docker-archive"
   name=$(jq -r '.[0].RepoTags[0]' <<<"$manifest")
   id=$(jq -r '.[0].Config | sub("^blobs/sha256/"; "") | sub("\\.json$"; "")' <<<"$manifest")
-  have=$(node_ctr "$n" images ls 2>/dev/null | awk -v n="$name" '$1 == n {print $3}')
-  if [ -n "$have" ] && [ "$have" = "$(node_ctr "$n" images ls | awk -v i="sha256:$id" '$1 == i {print $3}')" ]; then
+  have=$(image_digest "$n" "$name")
+  if [ -n "$have" ] && [ "$have" = "$(image_digest "$n" "sha256:$id")" ]; then
     echo "node$n has $name"
     return 0
   fi
   # What the name stood for before would stay on disk for ever: the kubelet collects images only when the disk is nearly full.
-  old=$(node_ctr "$n" images ls | awk -v d="$have" 'd != "" && $3 == d && $1 ~ /^sha256:/ {print $1}')
+  old=$(node_ctr "$n" images ls | awk -v d="$have" -v i="sha256:$id" 'd != "" && $3 == d && $1 ~ /^sha256:/ && $1 != i {print $1}')
   node_ctr "$n" images import --digests=false "$file" >/dev/null || return 1
+  # containerd's CRI plugin knows an image by its id, and takes a name with this label for one it has dealt with: without the label it
+  # looks again, and finds that the name now stands for something else.
+  if [ -n "$have" ]; then node_ctr "$n" images label "$name" io.cri-containerd.image= >/dev/null || return 1; fi
+  wait_for 20 "node$n knows $name" image_known "$n" "$name" "sha256:$id" || return 1
   if [ -n "$old" ]; then
     # shellcheck disable=SC2086  # one or several
     node_ctr "$n" images rm $old >/dev/null 2>&1 || true
   fi
   echo "node$n loaded $name"
 }
+image_known() { [ -n "$(image_digest "$1" "$3")" ] && [ "$(image_digest "$1" "$2")" = "$(image_digest "$1" "$3")" ]; }

@@ -42,6 +42,7 @@ basic_checks() {
 
   check "the audit log has a write once, and no reads" audited
   check "an image that is there is not loaded again" eval '[ "$("$CLUSTER_DIR/load-image.sh" "$IMAGES/busybox.tar" | grep -c " has localhost/busybox:1")" = "$NODE_COUNT" ]'
+  check "an image of the same name with other content takes its place" replaced_image
   check "up.sh leaves a healthy cluster as it is, in less than 5 s" up_again
 }
 
@@ -100,6 +101,23 @@ audited() {
   local name=audited-$RANDOM
   k create configmap "$name" && k get configmap "$name" && sleep 1
   [ "$(grep -c "\"name\":\"$name\"" "$AUDIT_LOG")" = 1 ]
+}
+# Loads two images of one name; the pod must run the second, and loading that again must be recognised as needless.
+replaced_image() {
+  local dir content name=localhost/entente-cluster-test:1 n
+  dir=$(mktemp -d)
+  for content in first second; do
+    mkdir -p "$dir/root"
+    echo "$content" >"$dir/root/content"
+    cp "$BIN/busybox" "$dir/root/"
+    make_image "$name" "$dir/root" "/busybox cat /content" "$dir/$content.tar"
+    "$CLUSTER_DIR/load-image.sh" "$dir/$content.tar" || return 1
+  done
+  [ "$("$CLUSTER_DIR/load-image.sh" "$dir/second.tar" | grep -c " has $name")" = "$NODE_COUNT" ] || return 1
+  rm -rf "$dir"
+  k run replaced --image="$name" --image-pull-policy=Never --restart=Never && within 20 ended replaced Completed || return 1
+  for ((n = 0; n < NODE_COUNT; n++)); do node_ctr "$n" images rm "$name"; done
+  k logs replaced | grep -x second
 }
 up_again() {
   local before begin
