@@ -115,10 +115,11 @@ impl ReconnectingReceiver {
 
     async fn connect(&mut self) -> Result<(), Error> {
         loop {
-            let attached = async {
+            // Boxed: connecting is rare and its state large.
+            let attached = Box::pin(async {
                 let connection = self.connector.connect().await?;
                 connection.receiver(&self.address, self.credit).await
-            };
+            });
             match attached.await {
                 Ok(receiver) => {
                     self.attempts.connected(Instant::now());

@@ -213,10 +213,11 @@ impl ReconnectingSender {
 
     async fn connect(&mut self) -> Result<(), Error> {
         loop {
-            let attached = async {
+            // Boxed: connecting is rare and its state large.
+            let attached = Box::pin(async {
                 let connection = self.connector.connect().await?;
                 connection.sender(&self.address).await
-            };
+            });
             match attached.await {
                 Ok(sender) => {
                     self.attempts.connected(Instant::now());

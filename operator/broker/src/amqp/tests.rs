@@ -311,7 +311,7 @@ async fn a_reconnecting_sender_gives_up_as_told_and_accounts_for_its_messages() 
     let mut sender = ReconnectingSender::new(source, "/queues/q", 10, WhenUnknown::Resend, policy);
     let error = within(
         Duration::from_secs(3),
-        sender.post(Outgoing::new("id-1", "x")),
+        Box::pin(sender.post(Outgoing::new("id-1", "x"))),
     )
     .await
     .unwrap_err();
