@@ -18,7 +18,8 @@ daemons() {
 # A test that was interrupted may have left a node cut off or the API server stopped: that is put right. Anything worse wants a new cluster.
 healthy() {
   local daemon n
-  [ -s "$ENV_FILE" ] && [ "$(cat "$STATE/key" 2>/dev/null)" = "$(cluster_key)" ] || return 1
+  if [ ! -s "$ENV_FILE" ]; then return 1; fi
+  if [ "$(cat "$STATE/key" 2>/dev/null)" != "$(cluster_key)" ]; then note "the running cluster is of other versions: it is made anew"; return 1; fi
   for daemon in $(daemons); do
     if ! alive "$daemon" && [ "$daemon" != apiserver ]; then note "$daemon is not running: the cluster is made anew"; return 1; fi
   done
