@@ -4,6 +4,7 @@
 //! reads what is there: what must be kept of it is handed in by [`Inputs`].
 
 pub mod additional_config;
+pub mod certificate;
 pub mod channels;
 pub mod config;
 pub mod config_map;

@@ -2,7 +2,7 @@
 
 use entente_crds::Broker;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ContainerState, Pod};
 
 use super::names;
 
@@ -37,7 +37,7 @@ pub struct SeenPod {
     pub terminating: bool,
     /// Whether it was made from another template than the present one.
     pub outdated: bool,
-    /// Why its container does not run, where Kubernetes says so, such as `ImagePullBackOff: …`.
+    /// Why it does not run, where Kubernetes says so.
     pub trouble: Option<String>,
 }
 
@@ -75,27 +75,33 @@ fn is_ready(pod: &Pod) -> bool {
     conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
-/// Messages of the kubelet can hold a whole command line; the beginning tells enough.
+/// Messages of the scheduler can be long; the beginning tells enough.
 const TROUBLE_LIMIT: usize = 200;
 
+/// Why a pod does not run, in words that stay the same while it tries again and again: each change
+/// would be a write of the status.
 fn trouble(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
-    let unscheduled = status.conditions.iter().flatten().find_map(|condition| {
-        let said = condition.type_ == "PodScheduled" && condition.status == "False";
-        said.then(|| (condition.reason.clone(), condition.message.clone()))
-    });
-    let waiting = || {
-        let containers = status.container_statuses.iter().flatten().filter_map(|container| container.state.as_ref());
-        containers.into_iter().find_map(|state| state.waiting.as_ref().map(|waiting| (waiting.reason.clone(), waiting.message.clone())))
-    };
-    let (reason, message) = unscheduled.or_else(waiting)?;
-    let reason = reason.unwrap_or_default();
-    // Every pod passes through these.
-    if reason.is_empty() || reason == "ContainerCreating" || reason == "PodInitializing" {
-        return None;
+    let unscheduled = status.conditions.iter().flatten().find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
+    if let Some(condition) = unscheduled {
+        let message: String = condition.message.as_deref().unwrap_or_default().chars().take(TROUBLE_LIMIT).collect();
+        return Some(format!("not scheduled: {message}"));
     }
-    let message: String = message.unwrap_or_default().chars().take(TROUBLE_LIMIT).collect();
-    Some(if message.is_empty() { reason } else { format!("{reason}: {message}") })
+    let container = status.container_statuses.iter().flatten().find(|container| container.name == names::CONTAINER)?;
+    let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref());
+    let reason = waiting.and_then(|waiting| waiting.reason.as_deref()).unwrap_or_default();
+    if reason.contains("Image") {
+        return Some(format!("the image {} cannot be pulled", container.image));
+    }
+    let ended = |state: Option<&ContainerState>| state.and_then(|state| state.terminated.as_ref()).map(|ended| ended.exit_code);
+    if let Some(code) = ended(container.state.as_ref()).or_else(|| ended(container.last_state.as_ref()).filter(|_| !container.ready)) {
+        return Some(format!("its container ended with exit code {code}; see the pod's log"));
+    }
+    match reason {
+        // Every pod passes through these.
+        "" | "ContainerCreating" | "PodInitializing" => None,
+        reason => Some(reason.to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -148,19 +154,35 @@ mod tests {
     }
 
     #[test]
-    fn trouble_is_passed_on() {
+    fn trouble_is_told_in_words_that_stay() {
         let main = broker("main", "messaging", |_| {});
-        let waiting = |reason: &str| {
-            json!({"containerStatuses": [{
-            "name": "rabbitmq", "image": "x", "imageID": "", "ready": false, "restartCount": 0,
-            "state": {"waiting": {"reason": reason, "message": "no such image"}}}]})
+        let see = |container: Value| {
+            let mut status = json!({"containerStatuses": [{
+                "name": "rabbitmq", "image": "x:1", "imageID": "", "ready": false, "restartCount": 0}]});
+            for (key, value) in container.as_object().unwrap() {
+                status["containerStatuses"][0][key] = value.clone();
+            }
+            pods(&main, &set(2), &[pod("main-broker-0", "new", &status)])[0].trouble.clone()
         };
-        let see = |status: &Value| pods(&main, &set(2), &[pod("main-broker-0", "new", status)])[0].trouble.clone();
-        assert_eq!(see(&waiting("ErrImagePull")).as_deref(), Some("ErrImagePull: no such image"));
-        assert_eq!(see(&waiting("ContainerCreating")), None);
-        let unscheduled =
+        let waiting = |reason: &str| see(json!({"state": {"waiting": {"reason": reason, "message": "back-off 10s"}}}));
+        assert_eq!(waiting("ErrImagePull").as_deref(), Some("the image x:1 cannot be pulled"));
+        assert_eq!(waiting("ImagePullBackOff"), waiting("ErrImagePull"));
+        assert_eq!(waiting("ContainerCreating"), None);
+        assert_eq!(waiting("CreateContainerConfigError").as_deref(), Some("CreateContainerConfigError"));
+        let last = json!({"terminated": {"exitCode": 137}});
+        let crashed = see(json!({"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": last}));
+        assert!(crashed.as_ref().unwrap().contains("exit code 137"), "{crashed:?}");
+        assert_eq!(see(json!({"state": {"running": {}}, "lastState": last})), crashed, "while it tries again");
+        assert_eq!(see(json!({"state": {"running": {}}, "lastState": last, "ready": true})), None);
+    }
+
+    #[test]
+    fn a_pod_without_a_place_says_so() {
+        let main = broker("main", "messaging", |_| {});
+        let status =
             json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]});
-        assert_eq!(see(&unscheduled).as_deref(), Some("Unschedulable: 0/3 nodes"));
-        assert_eq!(see(&ready()), None);
+        let seen = pods(&main, &set(2), &[pod("main-broker-0", "new", &status), pod("main-broker-1", "new", &ready())]);
+        assert_eq!(seen[0].trouble.as_deref(), Some("not scheduled: 0/3 nodes"));
+        assert_eq!(seen[1].trouble, None);
     }
 }

@@ -286,14 +286,7 @@ impl<'a> Facts<'a> {
 
     fn absence(&self) -> Verdict {
         let Self { running, declared, .. } = self;
-        let missing: Vec<String> = self
-            .missing
-            .iter()
-            .map(|name| {
-                let trouble = self.view.pods.iter().find(|pod| pod.name == **name).and_then(|pod| pod.trouble.as_ref());
-                trouble.map_or_else(|| (*name).to_owned(), |trouble| format!("{name} ({trouble})"))
-            })
-            .collect();
+        let missing = self.missing_with_trouble();
         let reason = self.absence_reason();
         let effect = if reason == reasons::STARTING {
             String::new()
@@ -302,11 +295,27 @@ impl<'a> Facts<'a> {
         } else {
             format!("; queues stand still until {} nodes run", majority(*declared))
         };
-        Verdict {
-            status: Status::False,
-            reason,
-            message: format!("{running} of {declared} nodes run; missing: {}{effect}", missing.join(", ")),
+        Verdict { status: Status::False, reason, message: format!("{running} of {declared} nodes run; missing: {missing}{effect}") }
+    }
+
+    /// The missing nodes, those with the same trouble together.
+    fn missing_with_trouble(&self) -> String {
+        let mut groups: Vec<(Option<&str>, Vec<&str>)> = Vec::new();
+        for name in &self.missing {
+            let trouble = self.view.pods.iter().find(|pod| pod.name == *name).and_then(|pod| pod.trouble.as_deref());
+            match groups.iter_mut().find(|(known, _)| *known == trouble) {
+                Some((_, names)) => names.push(name),
+                None => groups.push((trouble, vec![name])),
+            }
         }
+        let texts: Vec<String> = groups
+            .into_iter()
+            .map(|(trouble, names)| {
+                let names = names.join(", ");
+                trouble.map_or_else(|| names.clone(), |trouble| format!("{names} ({trouble})"))
+            })
+            .collect();
+        texts.join(", ")
     }
 
     /// Without an answer: unknown, or missing where Kubernetes' word is enough.
@@ -563,10 +572,12 @@ mod tests {
     #[test]
     fn trouble_of_a_pod_is_in_the_message() {
         let mut pods = pods(&[false; 3]);
-        pods[0].trouble = Some("ErrImagePull: no such image".into());
+        for pod in &mut pods[..2] {
+            pod.trouble = Some("the image x cannot be pulled".into());
+        }
         let status = next(&BrokerStatus::default(), &spec(|_| {}), &view(&pods, Answer::NotAsked), at(1));
         let message = &conditions::get(&status.conditions, "Ready").unwrap().message;
-        assert!(message.contains("main-broker-0 (ErrImagePull: no such image)"), "{message}");
+        assert!(message.contains("missing: main-broker-0, main-broker-1 (the image x cannot be pulled), main-broker-2"), "{message}");
     }
 
     #[test]

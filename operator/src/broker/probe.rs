@@ -1,0 +1,13 @@
+//! How the controller asks a broker how it is.
+
+use async_trait::async_trait;
+use entente_core::cluster::observation::Seen;
+use entente_crds::Broker;
+
+/// Asks the broker itself. Implemented over its HTTP API, and by fakes in tests.
+#[async_trait]
+pub trait BrokerProbe: Send + Sync {
+    /// The members of the cluster and the version. One read, no write. The error is for people and
+    /// must hold no credential: it gets into the status.
+    async fn probe(&self, broker: &Broker) -> Result<Seen, String>;
+}
