@@ -33,7 +33,8 @@ impl End {
         })
     }
 
-    /// Waits for a reason to stop. May be dropped and called again.
+    /// Waits for a reason to stop. May be dropped and called again; that the time is
+    /// up is told once, so that a signal can still cut short what follows.
     pub async fn reached(&mut self) -> Reason {
         let deadline = self.deadline;
         let timeout = async move {
@@ -45,7 +46,10 @@ impl End {
         tokio::select! {
             _ = self.terminate.recv() => Reason::Signal,
             _ = self.interrupt.recv() => Reason::Signal,
-            () = timeout => Reason::Timeout,
+            () = timeout => {
+                self.deadline = None;
+                Reason::Timeout
+            }
         }
     }
 }

@@ -10,7 +10,10 @@ mod progress;
 mod sequences;
 mod target;
 
-use std::process::ExitCode;
+use std::{
+    io::{self, IsTerminal},
+    process::ExitCode,
+};
 
 use clap::Parser;
 use tracing_subscriber::{EnvFilter, fmt};
@@ -21,7 +24,7 @@ use args::{Args, Command};
 async fn main() -> ExitCode {
     let args = Args::parse();
     let filter = EnvFilter::try_from_env("ENTENTE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).with_target(false).init();
 
     let outcome = match args.command {
         Command::Produce(args) => Box::pin(produce::run(args)).await,

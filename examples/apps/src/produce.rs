@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::{
     args::Produce,
-    end::{End, Reason},
+    end::End,
     progress::{Progress, per_second, print_result, seconds},
     target,
 };
@@ -20,7 +20,7 @@ pub const PRODUCER: &str = "producer";
 pub const SEQUENCE: &str = "sequence";
 
 /// How long outcomes are waited for after the end.
-const LAST_OUTCOMES: Duration = Duration::from_secs(10);
+const LAST_OUTCOMES: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -167,15 +167,7 @@ async fn finish(sender: &mut ReconnectingSender, counts: &mut Counts, end: &mut 
     });
     tokio::select! {
         _ = collecting => {}
-        // A second signal is meant.
-        () = second_signal(end) => {}
-    }
-}
-
-async fn second_signal(end: &mut End) {
-    while end.reached().await == Reason::Timeout {
-        // The time was up already; only a signal counts now.
-        std::future::pending::<()>().await;
+        reason = end.reached() => tracing::info!(?reason, "not waiting any longer"),
     }
 }
 

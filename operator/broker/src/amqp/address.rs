@@ -18,16 +18,15 @@ pub fn exchange(name: &str, routing_key: &str) -> String {
 
 /// Percent-encodes everything but the unreserved characters of RFC 3986.
 fn encode(text: &str) -> String {
-    text.bytes()
-        .fold(String::with_capacity(text.len()), |mut out, byte| {
-            if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-                out.push(char::from(byte));
-            } else {
-                // Writing to a String cannot fail.
-                let _ = write!(out, "%{byte:02X}");
-            }
-            out
-        })
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
 }
 
 #[cfg(test)]
@@ -39,10 +38,7 @@ mod tests {
     #[test]
     fn plain_names_stay_readable() {
         assert_eq!(queue("orders.v1-eu_2~a"), "/queues/orders.v1-eu_2~a");
-        assert_eq!(
-            exchange("events", "order.created"),
-            "/exchanges/events/order.created"
-        );
+        assert_eq!(exchange("events", "order.created"), "/exchanges/events/order.created");
     }
 
     #[test]

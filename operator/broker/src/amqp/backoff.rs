@@ -14,11 +14,7 @@ pub struct Backoff {
 impl Backoff {
     /// Waits at most `base` after the first failure, and never more than `max`.
     pub fn new(base: Duration, max: Duration) -> Self {
-        Self {
-            base,
-            max,
-            attempts: 0,
-        }
+        Self { base, max, attempts: 0 }
     }
 
     /// Failures since the last success.
@@ -69,13 +65,8 @@ mod tests {
 
     #[test]
     fn waits_are_spread_over_the_whole_interval() {
-        let delays: Vec<_> = (0..1000)
-            .map(|_| {
-                Backoff::new(Duration::from_secs(1), Duration::from_secs(9))
-                    .next_delay()
-                    .as_millis()
-            })
-            .collect();
+        let delays: Vec<_> =
+            (0..1000).map(|_| Backoff::new(Duration::from_secs(1), Duration::from_secs(9)).next_delay().as_millis()).collect();
         assert!(delays.iter().any(|d| *d < 200) && delays.iter().any(|d| *d > 800));
     }
 

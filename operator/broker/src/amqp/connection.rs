@@ -65,28 +65,17 @@ impl Connection {
         let deadline = Instant::now() + limit;
         let within = |what| Error::Timeout { what, after: limit };
 
-        let tcp = timeout_at(
-            deadline,
-            TcpStream::connect((options.host.as_str(), options.port)),
-        )
-        .await
-        .map_err(|_| within("connecting over TCP"))??;
+        let tcp = timeout_at(deadline, TcpStream::connect((options.host.as_str(), options.port)))
+            .await
+            .map_err(|_| within("connecting over TCP"))??;
         tune(&tcp, options.idle_timeout)?;
 
         let Some(tls) = &options.tls else {
-            return timeout_at(deadline, Self::open(tcp, options))
-                .await
-                .map_err(|_| within("opening the AMQP connection"))?;
+            return timeout_at(deadline, Self::open(tcp, options)).await.map_err(|_| within("opening the AMQP connection"))?;
         };
-        let handshake =
-            TlsConnector::from(Arc::clone(&tls.config)).connect(tls.server_name.clone(), tcp);
-        let stream = timeout_at(deadline, handshake)
-            .await
-            .map_err(|_| within("TLS handshake"))?
-            .map_err(handshake_error)?;
-        timeout_at(deadline, Self::open(stream, options))
-            .await
-            .map_err(|_| within("opening the AMQP connection"))?
+        let handshake = TlsConnector::from(Arc::clone(&tls.config)).connect(tls.server_name.clone(), tcp);
+        let stream = timeout_at(deadline, handshake).await.map_err(|_| within("TLS handshake"))?.map_err(handshake_error)?;
+        timeout_at(deadline, Self::open(stream, options)).await.map_err(|_| within("opening the AMQP connection"))?
     }
 
     async fn open<Io>(io: Io, options: &ConnectOptions) -> Result<Self, Error>
@@ -101,10 +90,7 @@ impl Connection {
             .hostname(virtual_host.as_str())
             // TLS is already done; the builder must not do it again.
             .scheme("amqp")
-            .sasl_profile(SaslProfile::Plain {
-                username: options.username.clone(),
-                password: options.password.clone(),
-            })
+            .sasl_profile(SaslProfile::Plain { username: options.username.clone(), password: options.password.clone() })
             .idle_time_out(idle)
             .open_with_stream(wire);
         // Boxed: it is large, and everything that connects would carry it.
@@ -129,9 +115,7 @@ impl Connection {
             links: AtomicU64::new(0),
             container_id: options.container_id.clone(),
         };
-        Ok(Self {
-            shared: Arc::new(shared),
-        })
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Opens a link to send to `address` (see [`super::address`]).
@@ -161,9 +145,7 @@ impl Connection {
         let closed = self
             .race("closing the connection", Some(limit), async {
                 let mut handle = self.shared.handle.lock().await;
-                handle.close().await.map_err(|e| Error::Closed {
-                    reason: e.to_string(),
-                })
+                handle.close().await.map_err(|e| Error::Closed { reason: e.to_string() })
             })
             .await;
         self.shared.lifeline.cut();
@@ -182,11 +164,7 @@ impl Connection {
     /// A name no other link of this container has.
     pub(super) fn link_name(&self, role: &str) -> String {
         let number = self.shared.links.fetch_add(1, Ordering::Relaxed);
-        format!(
-            "{}-{role}-{number}-{:08x}",
-            self.shared.container_id,
-            rand::random::<u32>()
-        )
+        format!("{}-{role}-{number}-{:08x}", self.shared.container_id, rand::random::<u32>())
     }
 
     /// Each link has a session of its own: RabbitMQ ends the whole session when one
@@ -231,10 +209,7 @@ impl Connection {
 
 /// A certificate that is not trusted needs somebody; a broker that restarts needs time.
 fn handshake_error(error: std::io::Error) -> Error {
-    match error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-    {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         Some(tls) => Error::Tls(tls.to_string()),
         None => error.into(),
     }
@@ -257,9 +232,7 @@ fn tune(tcp: &TcpStream, idle_timeout: Duration) -> Result<(), Error> {
     let socket = socket2::SockRef::from(tcp);
     // The kernel counts in whole seconds and refuses zero.
     let seconds = |part: u32| (idle_timeout / part).max(Duration::from_secs(1));
-    let keepalive = socket2::TcpKeepalive::new()
-        .with_time(seconds(2))
-        .with_interval(seconds(4));
+    let keepalive = socket2::TcpKeepalive::new().with_time(seconds(2)).with_interval(seconds(4));
     socket.set_tcp_keepalive(&keepalive)?;
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(idle_timeout))?;

@@ -5,13 +5,15 @@ use std::{io, time::Duration};
 use fe2o3_amqp::{
     connection::{ConnectionStopReason, OpenError},
     link::{
-        DetachError, DispositionError, LinkStateError, ReceiverAttachError, RecvError, SendError,
-        SenderAttachError, SessionStopReason,
+        DetachError, DispositionError, LinkStateError, ReceiverAttachError, RecvError, SendError, SenderAttachError,
+        SessionStopReason,
     },
     session::BeginError,
 };
 use fe2o3_amqp_types::definitions::{self, AmqpError, ConnectionError, ErrorCondition};
 use fe2o3_amqp_types::primitives::Symbol;
+
+const NO_AMQP: &str = "the peer does not speak AMQP 1.0 here; is this port the right one, with or without TLS?";
 
 /// Condition of a refusal for which the broker gave no condition.
 pub(super) const NOT_OPENED: &str = "entente:not-opened";
@@ -86,9 +88,7 @@ impl Error {
     /// rotated), but not by waiting alone.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Timeout { .. } | Self::Closed { .. } | Self::Io { .. } | Self::Protocol(_) => {
-                true
-            }
+            Self::Timeout { .. } | Self::Closed { .. } | Self::Io { .. } | Self::Protocol(_) => true,
             Self::Refused { condition, .. } => !matches!(
                 condition.as_str(),
                 NOT_OPENED
@@ -110,10 +110,7 @@ impl Error {
 
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
-        Self::Io {
-            kind: error.kind(),
-            message: error.to_string(),
-        }
+        Self::Io { kind: error.kind(), message: error.to_string() }
     }
 }
 
@@ -133,17 +130,12 @@ impl From<definitions::Error> for Error {
     fn from(error: definitions::Error) -> Self {
         let (name, description) = condition(&error);
         match &error.condition {
-            ErrorCondition::AmqpError(AmqpError::UnauthorizedAccess) => {
-                Self::Unauthorized { description }
-            }
+            ErrorCondition::AmqpError(AmqpError::UnauthorizedAccess) => Self::Unauthorized { description },
             // The broker is shutting down or an operator closed the connection: come back.
-            ErrorCondition::ConnectionError(ConnectionError::ConnectionForced) => Self::Closed {
-                reason: format!("{name}: {description}"),
-            },
-            _ => Self::Refused {
-                condition: name,
-                description,
-            },
+            ErrorCondition::ConnectionError(ConnectionError::ConnectionForced) => {
+                Self::Closed { reason: format!("{name}: {description}") }
+            }
+            _ => Self::Refused { condition: name, description },
         }
     }
 }
@@ -154,16 +146,10 @@ impl From<ConnectionStopReason> for Error {
             ConnectionStopReason::RemoteClosedWithError(error) => error.into(),
             ConnectionStopReason::ClosedWithError(error) => {
                 let (name, description) = condition(&error);
-                Self::Closed {
-                    reason: format!("closed by this side: {name} {description}"),
-                }
+                Self::Closed { reason: format!("closed by this side: {name} {description}") }
             }
-            ConnectionStopReason::Closed => Self::Closed {
-                reason: "connection is over".to_owned(),
-            },
-            ConnectionStopReason::RemoteClosed => Self::Closed {
-                reason: "closed by the broker".to_owned(),
-            },
+            ConnectionStopReason::Closed => Self::Closed { reason: "connection is over".to_owned() },
+            ConnectionStopReason::RemoteClosed => Self::Closed { reason: "closed by the broker".to_owned() },
         }
     }
 }
@@ -175,16 +161,10 @@ impl From<SessionStopReason> for Error {
             SessionStopReason::ConnectionStopped(reason) => reason.into(),
             SessionStopReason::EndedWithError(error) => {
                 let (name, description) = condition(&error);
-                Self::Closed {
-                    reason: format!("session ended by this side: {name} {description}"),
-                }
+                Self::Closed { reason: format!("session ended by this side: {name} {description}") }
             }
-            SessionStopReason::Ended => Self::Closed {
-                reason: "session is over".to_owned(),
-            },
-            SessionStopReason::RemoteEnded => Self::Closed {
-                reason: "session ended by the broker".to_owned(),
-            },
+            SessionStopReason::Ended => Self::Closed { reason: "session is over".to_owned() },
+            SessionStopReason::RemoteEnded => Self::Closed { reason: "session ended by the broker".to_owned() },
         }
     }
 }
@@ -192,6 +172,8 @@ impl From<SessionStopReason> for Error {
 impl From<OpenError> for Error {
     fn from(error: OpenError) -> Self {
         match error {
+            // The framing layer's word for bytes that are no AMQP.
+            OpenError::Io(error) if error.kind() == io::ErrorKind::Other => Self::Protocol(NO_AMQP.to_owned()),
             OpenError::Io(error) => error.into(),
             OpenError::SaslError { .. } => {
                 Self::Unauthorized { description: "the broker does not accept this user name and password".to_owned() }
@@ -199,9 +181,7 @@ impl From<OpenError> for Error {
             OpenError::RemoteClosed => Self::Closed { reason: "closed by the broker while opening".to_owned() },
             OpenError::RemoteClosedWithError(error) => error.into(),
             OpenError::TransportError(error) => Self::Closed { reason: error.to_string() },
-            OpenError::ProtocolHeaderMismatch(_) => Self::Protocol(
-                "the peer does not speak AMQP 1.0 here; is this port the right one, with or without TLS?".to_owned(),
-            ),
+            OpenError::ProtocolHeaderMismatch(_) => Self::Protocol(NO_AMQP.to_owned()),
             other => Self::Protocol(other.to_string()),
         }
     }
@@ -241,11 +221,10 @@ impl From<LinkStateError> for Error {
     fn from(error: LinkStateError) -> Self {
         match error {
             LinkStateError::SessionStopped(reason) => reason.into(),
-            LinkStateError::RemoteDetachedWithError(error)
-            | LinkStateError::RemoteClosedWithError(error) => error.into(),
-            LinkStateError::RemoteDetached | LinkStateError::RemoteClosed => Self::Closed {
-                reason: "link closed by the broker".to_owned(),
-            },
+            LinkStateError::RemoteDetachedWithError(error) | LinkStateError::RemoteClosedWithError(error) => error.into(),
+            LinkStateError::RemoteDetached | LinkStateError::RemoteClosed => {
+                Self::Closed { reason: "link closed by the broker".to_owned() }
+            }
             other => Self::Protocol(other.to_string()),
         }
     }
@@ -298,18 +277,9 @@ mod tests {
     #[test]
     fn a_refusal_keeps_condition_and_words() {
         let error = amqp(AmqpError::NotFound);
-        assert_eq!(
-            error,
-            Error::Refused {
-                condition: "amqp:not-found".into(),
-                description: "why".into()
-            }
-        );
+        assert_eq!(error, Error::Refused { condition: "amqp:not-found".into(), description: "why".into() });
         assert!(!error.is_transient());
-        assert_eq!(
-            error.to_string(),
-            "refused by the broker (amqp:not-found): why"
-        );
+        assert_eq!(error.to_string(), "refused by the broker (amqp:not-found): why");
     }
 
     #[test]
@@ -320,20 +290,12 @@ mod tests {
 
     #[test]
     fn missing_permission_is_told_from_other_refusals() {
-        assert_eq!(
-            amqp(AmqpError::UnauthorizedAccess),
-            Error::Unauthorized {
-                description: "why".into()
-            }
-        );
+        assert_eq!(amqp(AmqpError::UnauthorizedAccess), Error::Unauthorized { description: "why".into() });
     }
 
     #[test]
     fn a_broker_that_shuts_down_is_a_closed_connection() {
-        assert!(matches!(
-            amqp(ConnectionError::ConnectionForced),
-            Error::Closed { .. }
-        ));
+        assert!(matches!(amqp(ConnectionError::ConnectionForced), Error::Closed { .. }));
     }
 
     #[test]
@@ -345,11 +307,7 @@ mod tests {
     #[test]
     fn reasons_inside_reasons_are_found() {
         let inner = definitions::Error::new(AmqpError::NotFound, None, None);
-        let stop = SessionStopReason::ConnectionStopped(
-            ConnectionStopReason::RemoteClosedWithError(inner),
-        );
-        assert!(
-            matches!(Error::from(stop), Error::Refused { condition, .. } if condition == "amqp:not-found")
-        );
+        let stop = SessionStopReason::ConnectionStopped(ConnectionStopReason::RemoteClosedWithError(inner));
+        assert!(matches!(Error::from(stop), Error::Refused { condition, .. } if condition == "amqp:not-found"));
     }
 }

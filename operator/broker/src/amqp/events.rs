@@ -9,10 +9,7 @@ use std::collections::BTreeMap;
 use fe2o3_amqp_types::{messaging::annotations::OwnedKey, primitives::Value};
 use jiff::Timestamp;
 
-use super::{
-    address, connection::Connection, error::Error, message::Incoming, options::ConnectOptions,
-    receiver::Receiver,
-};
+use super::{address, connection::Connection, error::Error, message::Incoming, options::ConnectOptions, receiver::Receiver};
 
 /// Enough to keep the broker busy, little enough to be given back quickly.
 const CREDIT: u32 = 200;
@@ -45,32 +42,17 @@ impl BrokerEvent {
             let OwnedKey::Symbol(key) = key else { continue };
             if key.as_str() == "x-routing-key" {
                 kind = text(value);
-            } else if let (Some(name), Some(value)) =
-                (key.as_str().strip_prefix(PREFIX), text(value))
-            {
+            } else if let (Some(name), Some(value)) = (key.as_str().strip_prefix(PREFIX), text(value)) {
                 details.insert(name.to_owned(), value);
             }
         }
         let kind = kind?;
         let name = subject(&kind, &details);
         // An event about a virtual host names it as its subject only.
-        let virtual_host = details
-            .get("vhost")
-            .cloned()
-            .or_else(|| kind.starts_with("vhost.").then(|| name.clone()).flatten());
-        let created = message
-            .properties
-            .as_ref()
-            .and_then(|properties| properties.creation_time.as_ref());
-        let at =
-            created.and_then(|time| Timestamp::from_millisecond(time.clone().into_inner()).ok());
-        Some(Self {
-            kind,
-            virtual_host,
-            name,
-            at,
-            details,
-        })
+        let virtual_host = details.get("vhost").cloned().or_else(|| kind.starts_with("vhost.").then(|| name.clone()).flatten());
+        let created = message.properties.as_ref().and_then(|properties| properties.creation_time.as_ref());
+        let at = created.and_then(|time| Timestamp::from_millisecond(time.clone().into_inner()).ok());
+        Some(Self { kind, virtual_host, name, at, details })
     }
 }
 
@@ -162,10 +144,7 @@ mod tests {
             header: None,
             delivery_annotations: None,
             message_annotations: Some(MessageAnnotations(map)),
-            properties: Some(Properties {
-                creation_time: at.map(AmqpTimestamp::from),
-                ..Properties::default()
-            }),
+            properties: Some(Properties { creation_time: at.map(AmqpTimestamp::from), ..Properties::default() }),
             application_properties: None,
             body: Body::Empty,
             footer: None,
@@ -198,27 +177,15 @@ mod tests {
         assert_eq!(event.kind, "queue.deleted");
         assert_eq!(event.virtual_host.as_deref(), Some("team"));
         assert_eq!(event.name.as_deref(), Some("orders"));
-        assert_eq!(
-            event.at,
-            Timestamp::from_millisecond(1_795_593_806_028).ok()
-        );
+        assert_eq!(event.at, Timestamp::from_millisecond(1_795_593_806_028).ok());
         assert_eq!(event.details["user-who-performed-action"], "guest");
     }
 
     #[test]
     fn subjects_that_are_not_called_name() {
-        let vhost = parse(vec![
-            ("x-routing-key", string("vhost.deleted")),
-            ("x-opt-name", string("team")),
-        ]);
-        assert_eq!(
-            (vhost.virtual_host.as_deref(), vhost.name.as_deref()),
-            (Some("team"), Some("team"))
-        );
-        let consumer = parse(vec![
-            ("x-routing-key", string("consumer.created")),
-            ("x-opt-queue", string("q")),
-        ]);
+        let vhost = parse(vec![("x-routing-key", string("vhost.deleted")), ("x-opt-name", string("team"))]);
+        assert_eq!((vhost.virtual_host.as_deref(), vhost.name.as_deref()), (Some("team"), Some("team")));
+        let consumer = parse(vec![("x-routing-key", string("consumer.created")), ("x-opt-queue", string("q"))]);
         assert_eq!(consumer.name.as_deref(), Some("q"));
         let binding = parse(vec![
             ("x-routing-key", string("binding.deleted")),
@@ -226,36 +193,21 @@ mod tests {
             ("x-opt-destination-name", string("d")),
         ]);
         assert_eq!(binding.name.as_deref(), Some("d"));
-        let permission = parse(vec![
-            ("x-routing-key", string("permission.created")),
-            ("x-opt-user", string("u")),
-        ]);
+        let permission = parse(vec![("x-routing-key", string("permission.created")), ("x-opt-user", string("u"))]);
         assert_eq!(permission.name.as_deref(), Some("u"));
     }
 
     #[test]
     fn an_unknown_kind_is_kept() {
         let event = parse(vec![("x-routing-key", string("moon.landed"))]);
-        assert_eq!(
-            (event.kind.as_str(), event.name, event.virtual_host),
-            ("moon.landed", None, None)
-        );
+        assert_eq!((event.kind.as_str(), event.name, event.virtual_host), ("moon.landed", None, None));
     }
 
     #[test]
     fn a_message_without_a_kind_is_no_event() {
-        assert_eq!(
-            BrokerEvent::parse(&message(vec![("x-opt-name", string("a"))], None)),
-            None
-        );
-        assert_eq!(
-            BrokerEvent::parse(&message(vec![("x-routing-key", Value::List(vec![]))], None)),
-            None
-        );
-        let bare = Incoming {
-            message_annotations: None,
-            ..message(vec![], None)
-        };
+        assert_eq!(BrokerEvent::parse(&message(vec![("x-opt-name", string("a"))], None)), None);
+        assert_eq!(BrokerEvent::parse(&message(vec![("x-routing-key", Value::List(vec![]))], None)), None);
+        let bare = Incoming { message_annotations: None, ..message(vec![], None) };
         assert_eq!(BrokerEvent::parse(&bare), None);
     }
 
@@ -268,19 +220,12 @@ mod tests {
             ("x-opt-port", Value::Long(5672)),
             ("x-opt-container-id", string(&"x".repeat(MAX_DETAIL + 1))),
         ]);
-        assert_eq!(
-            event.details.keys().collect::<Vec<_>>(),
-            ["durable", "port"]
-        );
+        assert_eq!(event.details.keys().collect::<Vec<_>>(), ["durable", "port"]);
     }
 
     #[test]
     fn an_impossible_time_is_left_out() {
-        let event = BrokerEvent::parse(&message(
-            vec![("x-routing-key", string("k"))],
-            Some(i64::MAX),
-        ))
-        .unwrap();
+        let event = BrokerEvent::parse(&message(vec![("x-routing-key", string("k"))], Some(i64::MAX))).unwrap();
         assert_eq!(event.at, None);
     }
 
@@ -295,9 +240,7 @@ mod tests {
             ".*".prop_map(|s| Value::Symbol(Symbol(s))),
             any::<char>().prop_map(Value::Char),
         ];
-        leaf.prop_recursive(3, 20, 5, |inner| {
-            prop::collection::vec(inner, 0..5).prop_map(Value::List)
-        })
+        leaf.prop_recursive(3, 20, 5, |inner| prop::collection::vec(inner, 0..5).prop_map(Value::List))
     }
 
     proptest! {

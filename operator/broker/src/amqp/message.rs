@@ -23,12 +23,7 @@ pub struct Outgoing {
 impl Outgoing {
     /// A durable message without properties.
     pub fn new(message_id: impl Into<String>, body: impl Into<Vec<u8>>) -> Self {
-        Self {
-            message_id: message_id.into(),
-            durable: true,
-            properties: Vec::new(),
-            body: body.into(),
-        }
+        Self { message_id: message_id.into(), durable: true, properties: Vec::new(), body: body.into() }
     }
 
     /// Adds an application property.
@@ -39,28 +34,13 @@ impl Outgoing {
     }
 
     pub(super) fn into_message(self) -> Message<Data> {
-        let Self {
-            message_id,
-            durable,
-            properties,
-            body,
-        } = self;
-        let properties_section = Properties::builder()
-            .message_id(MessageId::String(message_id))
-            .build();
+        let Self { message_id, durable, properties, body } = self;
+        let properties_section = Properties::builder().message_id(MessageId::String(message_id)).build();
         let application = (!properties.is_empty()).then(|| {
-            properties
-                .into_iter()
-                .fold(ApplicationProperties::builder(), |b, (name, value)| {
-                    b.insert(name, value)
-                })
-                .build()
+            properties.into_iter().fold(ApplicationProperties::builder(), |b, (name, value)| b.insert(name, value)).build()
         });
         Message {
-            header: Some(Header {
-                durable,
-                ..Header::default()
-            }),
+            header: Some(Header { durable, ..Header::default() }),
             delivery_annotations: None,
             message_annotations: None,
             properties: Some(properties_section),
@@ -88,14 +68,7 @@ pub type Incoming = Message<Body<Value>>;
 impl Delivery {
     /// Message-id as text, whatever its type.
     pub fn message_id(&self) -> Option<String> {
-        let id = self
-            .content
-            .as_ref()
-            .ok()?
-            .properties
-            .as_ref()?
-            .message_id
-            .as_ref()?;
+        let id = self.content.as_ref().ok()?.properties.as_ref()?.message_id.as_ref()?;
         Some(match id {
             MessageId::String(text) => text.clone(),
             MessageId::Ulong(number) => number.to_string(),
@@ -105,21 +78,12 @@ impl Delivery {
 
     /// One application property.
     pub fn property(&self, name: &str) -> Option<&SimpleValue> {
-        self.content
-            .as_ref()
-            .ok()?
-            .application_properties
-            .as_ref()?
-            .get(name)
+        self.content.as_ref().ok()?.application_properties.as_ref()?.get(name)
     }
 
     /// How often this message was delivered before, as far as the broker counts.
     pub fn delivery_count(&self) -> u32 {
-        let header = self
-            .content
-            .as_ref()
-            .ok()
-            .and_then(|message| message.header.as_ref());
+        let header = self.content.as_ref().ok().and_then(|message| message.header.as_ref());
         header.map_or(0, |header| header.delivery_count)
     }
 

@@ -50,16 +50,11 @@ impl Tls {
     pub fn from_ca_pem(ca_pem: &[u8], server_name: &str) -> Result<Self, Error> {
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(ca_pem) {
-            let certificate = certificate
-                .map_err(|e| Error::Tls(format!("CA certificate cannot be read: {e}")))?;
-            roots
-                .add(certificate)
-                .map_err(|e| Error::Tls(format!("CA certificate cannot be used: {e}")))?;
+            let certificate = certificate.map_err(|e| Error::Tls(format!("CA certificate cannot be read: {e}")))?;
+            roots.add(certificate).map_err(|e| Error::Tls(format!("CA certificate cannot be used: {e}")))?;
         }
         if roots.is_empty() {
-            return Err(Error::Tls(
-                "there is no certificate in the CA file; it must be PEM".to_owned(),
-            ));
+            return Err(Error::Tls("there is no certificate in the CA file; it must be PEM".to_owned()));
         }
         // The provider is named here: the process-wide default may not be set, and asking for it would panic then.
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -72,23 +67,15 @@ impl Tls {
 
     /// Uses a configuration made elsewhere.
     pub fn from_config(config: Arc<ClientConfig>, server_name: &str) -> Result<Self, Error> {
-        let server_name = ServerName::try_from(server_name.to_owned()).map_err(|_| {
-            Error::Tls(format!(
-                "{server_name:?} is neither a DNS name nor an IP address"
-            ))
-        })?;
-        Ok(Self {
-            config,
-            server_name,
-        })
+        let server_name = ServerName::try_from(server_name.to_owned())
+            .map_err(|_| Error::Tls(format!("{server_name:?} is neither a DNS name nor an IP address")))?;
+        Ok(Self { config, server_name })
     }
 }
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls")
-            .field("server_name", &self.server_name)
-            .finish_non_exhaustive()
+        f.debug_struct("Tls").field("server_name", &self.server_name).finish_non_exhaustive()
     }
 }
 
@@ -117,12 +104,7 @@ pub struct ConnectOptions {
 
 impl ConnectOptions {
     /// Plain-text options with default limits; set the fields that differ.
-    pub fn new(
-        host: impl Into<String>,
-        port: u16,
-        username: impl Into<String>,
-        password: impl Into<String>,
-    ) -> Self {
+    pub fn new(host: impl Into<String>, port: u16, username: impl Into<String>, password: impl Into<String>) -> Self {
         Self {
             host: host.into(),
             port,
@@ -139,17 +121,7 @@ impl ConnectOptions {
 
 impl fmt::Debug for ConnectOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            host,
-            port,
-            tls,
-            virtual_host,
-            username,
-            password: _,
-            container_id,
-            idle_timeout,
-            timeouts,
-        } = self;
+        let Self { host, port, tls, virtual_host, username, password: _, container_id, idle_timeout, timeouts } = self;
         f.debug_struct("ConnectOptions")
             .field("host", host)
             .field("port", port)
@@ -177,20 +149,10 @@ mod tests {
 
     #[test]
     fn a_file_without_certificates_is_no_ca() {
-        for pem in [
-            "",
-            "hello",
-            "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-        ] {
-            assert!(
-                matches!(Tls::from_ca_pem(pem.as_bytes(), "b"), Err(Error::Tls(_))),
-                "{pem:?}"
-            );
+        for pem in ["", "hello", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"] {
+            assert!(matches!(Tls::from_ca_pem(pem.as_bytes(), "b"), Err(Error::Tls(_))), "{pem:?}");
         }
         let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        assert!(matches!(
-            Tls::from_ca_pem(broken.as_bytes(), "b"),
-            Err(Error::Tls(_))
-        ));
+        assert!(matches!(Tls::from_ca_pem(broken.as_bytes(), "b"), Err(Error::Tls(_))));
     }
 }

@@ -38,13 +38,7 @@ impl Outcome {
         match self {
             Self::Accepted => Ok(()),
             Self::Released => Err(Error::Released),
-            Self::Rejected {
-                condition,
-                description,
-            } => Err(Error::Rejected {
-                condition,
-                description,
-            }),
+            Self::Rejected { condition, description } => Err(Error::Rejected { condition, description }),
             Self::Modified { .. } => Err(Error::Modified),
         }
     }
@@ -56,12 +50,8 @@ impl From<messaging::Outcome> for Outcome {
             messaging::Outcome::Accepted(_) => Self::Accepted,
             messaging::Outcome::Released(_) => Self::Released,
             messaging::Outcome::Rejected(rejected) => {
-                let (condition, description) =
-                    rejected.error.as_ref().map(condition).unwrap_or_default();
-                Self::Rejected {
-                    condition,
-                    description,
-                }
+                let (condition, description) = rejected.error.as_ref().map(condition).unwrap_or_default();
+                Self::Rejected { condition, description }
             }
             messaging::Outcome::Modified(modified) => Self::Modified {
                 delivery_failed: modified.delivery_failed.unwrap_or(false),
@@ -79,33 +69,15 @@ mod tests {
     fn only_acceptance_is_a_success() {
         assert_eq!(Outcome::Accepted.accepted(), Ok(()));
         assert_eq!(Outcome::Released.accepted(), Err(Error::Released));
-        let rejected = Outcome::Rejected {
-            condition: "c".into(),
-            description: "d".into(),
-        };
-        assert_eq!(
-            rejected.accepted(),
-            Err(Error::Rejected {
-                condition: "c".into(),
-                description: "d".into()
-            })
-        );
-        let modified = Outcome::Modified {
-            delivery_failed: true,
-            undeliverable_here: false,
-        };
+        let rejected = Outcome::Rejected { condition: "c".into(), description: "d".into() };
+        assert_eq!(rejected.accepted(), Err(Error::Rejected { condition: "c".into(), description: "d".into() }));
+        let modified = Outcome::Modified { delivery_failed: true, undeliverable_here: false };
         assert_eq!(modified.accepted(), Err(Error::Modified));
     }
 
     #[test]
     fn a_rejection_without_a_reason_is_still_one() {
         let outcome = messaging::Outcome::Rejected(messaging::Rejected { error: None });
-        assert_eq!(
-            Outcome::from(outcome),
-            Outcome::Rejected {
-                condition: String::new(),
-                description: String::new()
-            }
-        );
+        assert_eq!(Outcome::from(outcome), Outcome::Rejected { condition: String::new(), description: String::new() });
     }
 }

@@ -37,9 +37,7 @@ struct Ticketed {
 
 impl fmt::Debug for Ticketed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ticketed")
-            .field("ticket", &self.ticket)
-            .finish_non_exhaustive()
+        f.debug_struct("Ticketed").field("ticket", &self.ticket).finish_non_exhaustive()
     }
 }
 
@@ -48,9 +46,7 @@ impl Future for Ticketed {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let ticket = self.ticket;
-        Pin::new(&mut self.transfer)
-            .poll(cx)
-            .map(|result| (ticket, result.map(Outcome::from).map_err(Error::from)))
+        Pin::new(&mut self.transfer).poll(cx).map(|result| (ticket, result.map(Outcome::from).map_err(Error::from)))
     }
 }
 
@@ -100,24 +96,16 @@ impl Pipeline {
         // The limit is on silence, not on one message: a deep window on a slow broker is fine.
         let silent_since = self.progress;
         let connection = self.sender.connection().clone();
-        let limit =
-            (silent_since + connection.timeouts().send).saturating_duration_since(Instant::now());
+        let limit = (silent_since + connection.timeouts().send).saturating_duration_since(Instant::now());
         let pending = &mut self.pending;
-        let next = connection.race("waiting for the outcome of a message", Some(limit), async {
-            Ok(pending.next().await)
-        });
+        let next = connection.race("waiting for the outcome of a message", Some(limit), async { Ok(pending.next().await) });
         let next = next.await.map_err(|error| match error {
             // Told with the whole time, not with what was left of it.
-            Error::Timeout { what, .. } => Error::Timeout {
-                what,
-                after: connection.timeouts().send,
-            },
+            Error::Timeout { what, .. } => Error::Timeout { what, after: connection.timeouts().send },
             other => other,
         })?;
         let Some((ticket, outcome)) = next else {
-            return Err(Error::Protocol(
-                "a message was forgotten by the protocol engine".to_owned(),
-            ));
+            return Err(Error::Protocol("a message was forgotten by the protocol engine".to_owned()));
         };
         let outcome = connection.explain(outcome)?;
         self.progress = Instant::now();

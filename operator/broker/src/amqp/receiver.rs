@@ -28,11 +28,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    pub(super) async fn attach(
-        connection: Connection,
-        address: &str,
-        credit: u32,
-    ) -> Result<Self, Error> {
+    pub(super) async fn attach(connection: Connection, address: &str, credit: u32) -> Result<Self, Error> {
         let mut session = connection.session().await?;
         let name = connection.link_name("receive");
         let limit = connection.timeouts().attach;
@@ -48,11 +44,7 @@ impl Receiver {
                 Ok(builder.attach(&mut session).await?)
             })
             .await?;
-        Ok(Self {
-            link,
-            session,
-            connection,
-        })
+        Ok(Self { link, session, connection })
     }
 
     /// Waits for the next delivery, as long as the connection lives. Nothing is lost
@@ -70,97 +62,60 @@ impl Receiver {
         let link = &mut self.link;
         let receive = async {
             // Whatever a tenant puts into a message, it must not take down more than this link.
-            match AssertUnwindSafe(link.recv::<Body<Value>>())
-                .catch_unwind()
-                .await
-            {
+            match AssertUnwindSafe(link.recv::<Body<Value>>()).catch_unwind().await {
                 Ok(Ok(delivery)) => {
                     let (info, message) = delivery.into_parts();
-                    Ok(Delivery {
-                        info,
-                        epoch: 0,
-                        content: Ok::<Incoming, String>(message),
-                    })
+                    Ok(Delivery { info, epoch: 0, content: Ok::<Incoming, String>(message) })
                 }
-                Ok(Err(RecvError::MessageDecode(error))) => Ok(Delivery {
-                    info: error.info,
-                    epoch: 0,
-                    content: Err(error.source.to_string()),
-                }),
+                Ok(Err(RecvError::MessageDecode(error))) => {
+                    Ok(Delivery { info: error.info, epoch: 0, content: Err(error.source.to_string()) })
+                }
                 Ok(Err(error)) => Err(error.into()),
-                Err(_) => Err(Error::Protocol(
-                    "the decoder failed on a message".to_owned(),
-                )),
+                Err(_) => Err(Error::Protocol("the decoder failed on a message".to_owned())),
             }
         };
-        self.connection
-            .race("waiting for a message", limit, receive)
-            .await
+        self.connection.race("waiting for a message", limit, receive).await
     }
 
     /// The message is done with; the broker forgets it.
     pub async fn accept(&self, delivery: &Delivery) -> Result<(), Error> {
-        self.settle(async { Ok(self.link.accept(delivery.info.clone()).await?) })
-            .await
+        self.settle(async { Ok(self.link.accept(delivery.info.clone()).await?) }).await
     }
 
     /// The message goes back unchanged and is delivered again.
     pub async fn release(&self, delivery: &Delivery) -> Result<(), Error> {
-        self.settle(async { Ok(self.link.release(delivery.info.clone()).await?) })
-            .await
+        self.settle(async { Ok(self.link.release(delivery.info.clone()).await?) }).await
     }
 
     /// The message can never be processed; the broker dead-letters or drops it.
     pub async fn reject(&self, delivery: &Delivery, why: &str) -> Result<(), Error> {
         let error = definitions::Error::new(AmqpError::NotAllowed, Some(why.to_owned()), None);
-        self.settle(async { Ok(self.link.reject(delivery.info.clone(), error).await?) })
-            .await
+        self.settle(async { Ok(self.link.reject(delivery.info.clone(), error).await?) }).await
     }
 
     /// The message goes back; `delivery_failed` counts towards the delivery limit,
     /// `undeliverable_here` dead-letters it.
-    pub async fn modify(
-        &self,
-        delivery: &Delivery,
-        delivery_failed: bool,
-        undeliverable_here: bool,
-    ) -> Result<(), Error> {
+    pub async fn modify(&self, delivery: &Delivery, delivery_failed: bool, undeliverable_here: bool) -> Result<(), Error> {
         let modified = Modified {
             delivery_failed: Some(delivery_failed),
             undeliverable_here: Some(undeliverable_here),
             message_annotations: None,
         };
-        self.settle(async { Ok(self.link.modify(delivery.info.clone(), modified).await?) })
-            .await
+        self.settle(async { Ok(self.link.modify(delivery.info.clone(), modified).await?) }).await
     }
 
-    async fn settle(
-        &self,
-        operation: impl Future<Output = Result<(), Error>>,
-    ) -> Result<(), Error> {
-        self.connection
-            .race(
-                "settling a message",
-                Some(self.connection.timeouts().settle),
-                operation,
-            )
-            .await
+    async fn settle(&self, operation: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+        self.connection.race("settling a message", Some(self.connection.timeouts().settle), operation).await
     }
 
     /// Closes the link; the connection stays. Deliveries not settled go back to the queue.
     pub async fn close(self) -> Result<(), Error> {
-        let Self {
-            link,
-            mut session,
-            connection,
-        } = self;
+        let Self { link, mut session, connection } = self;
         let limit = connection.timeouts().close;
         connection
             .race("closing a link", Some(limit), async {
                 link.close().await?;
-                session.end().await.map_err(|e| Error::Closed {
-                    reason: e.to_string(),
-                })
+                session.end().await.map_err(|e| Error::Closed { reason: e.to_string() })
             })
             .await
     }

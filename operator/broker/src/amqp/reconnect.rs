@@ -1,10 +1,11 @@
 //! When to try again, and when to stop trying.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
+use futures::future::BoxFuture;
 use tokio::time::Instant;
 
-use super::{backoff::Backoff, connection::Connection, error::Error, options::ConnectOptions};
+use super::{backoff::Backoff, error::Error, options::ConnectOptions};
 
 /// Read before every attempt, so that rotated credentials and certificates are
 /// taken up without a restart.
@@ -50,13 +51,7 @@ pub(super) struct Attempts {
 impl Attempts {
     pub(super) fn new(policy: ReconnectPolicy) -> Self {
         let backoff = Backoff::new(policy.base, policy.max);
-        Self {
-            policy,
-            backoff,
-            connected_at: None,
-            failing_since: None,
-            refused_since: None,
-        }
+        Self { policy, backoff, connected_at: None, failing_since: None, refused_since: None }
     }
 
     pub(super) fn connected(&mut self, now: Instant) {
@@ -67,26 +62,15 @@ impl Attempts {
 
     /// How long to wait after this failure, or the failure itself to give up with.
     pub(super) fn failed(&mut self, error: &Error, now: Instant) -> Result<Duration, Error> {
-        if self
-            .connected_at
-            .take()
-            .is_some_and(|at| now.duration_since(at) >= STABLE)
-        {
+        if self.connected_at.take().is_some_and(|at| now.duration_since(at) >= STABLE) {
             self.backoff.reset();
         }
         let failing_since = *self.failing_since.get_or_insert(now);
-        let refused_since = if error.is_transient() {
-            None
-        } else {
-            Some(self.refused_since.unwrap_or(now))
-        };
+        let refused_since = if error.is_transient() { None } else { Some(self.refused_since.unwrap_or(now)) };
         self.refused_since = refused_since;
 
-        let exceeded = |limit: Option<Duration>, since: Instant| {
-            limit.is_some_and(|l| now.duration_since(since) >= l)
-        };
-        let refused_too_long =
-            refused_since.is_some_and(|since| exceeded(self.policy.give_up_refused_after, since));
+        let exceeded = |limit: Option<Duration>, since: Instant| limit.is_some_and(|l| now.duration_since(since) >= l);
+        let refused_too_long = refused_since.is_some_and(|since| exceeded(self.policy.give_up_refused_after, since));
         if refused_too_long || exceeded(self.policy.give_up_after, failing_since) {
             return Err(error.clone());
         }
@@ -98,39 +82,79 @@ impl Attempts {
     }
 }
 
-/// Connects as often as it takes; what is attached after is the caller's.
-#[derive(Clone)]
-pub(super) struct Connector {
-    pub(super) source: OptionsSource,
+type Attempt<L> = BoxFuture<'static, Result<L, Error>>;
+
+/// Makes a link, over as many attempts as it takes.
+///
+/// Callers wait in `select!`, next to a clock that ticks each second. So the attempt
+/// under way, and the wait before the next, are kept when a waiting future is
+/// dropped; otherwise an attempt that takes longer than a tick would never end.
+pub(super) struct Connector<L> {
+    start: Box<dyn Fn() -> Attempt<L> + Send + Sync>,
+    attempts: Attempts,
+    not_before: Option<Instant>,
+    under_way: Option<Attempt<L>>,
+    made: u64,
 }
 
-impl std::fmt::Debug for Connector {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connector").finish_non_exhaustive()
+impl<L> fmt::Debug for Connector<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector").field("attempts", &self.attempts).finish_non_exhaustive()
     }
 }
 
-impl Connector {
-    pub(super) async fn connect(&self) -> Result<Connection, Error> {
-        let options = (self.source)()?;
-        Connection::connect(&options).await
+impl<L> Connector<L> {
+    /// `start` begins one attempt.
+    pub(super) fn new(start: impl Fn() -> Attempt<L> + Send + Sync + 'static, policy: ReconnectPolicy) -> Self {
+        Self { start: Box::new(start), attempts: Attempts::new(policy), not_before: None, under_way: None, made: 0 }
     }
-}
 
-/// Says what failed, waits, or gives up.
-pub(super) async fn pause(
-    attempts: &mut Attempts,
-    doing: &str,
-    error: &Error,
-) -> Result<(), Error> {
-    let delay = attempts.failed(error, Instant::now())?;
-    tracing::warn!(%error, attempt = attempts.count(), wait_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), "{doing}");
-    tokio::time::sleep(delay).await;
-    Ok(())
+    /// Waits for a link. An error means that it was given up.
+    pub(super) async fn link(&mut self) -> Result<L, Error> {
+        loop {
+            if let Some(not_before) = self.not_before {
+                tokio::time::sleep_until(not_before).await;
+                self.not_before = None;
+            }
+            let attempt = self.under_way.get_or_insert_with(|| (self.start)());
+            let result = attempt.await;
+            self.under_way = None;
+            match result {
+                Ok(link) => {
+                    self.attempts.connected(Instant::now());
+                    self.made += 1;
+                    return Ok(link);
+                }
+                Err(error) => self.failed("cannot connect; trying again", &error)?,
+            }
+        }
+    }
+
+    /// Tells of a failure and puts off the next attempt, or gives up.
+    pub(super) fn failed(&mut self, what: &str, error: &Error) -> Result<(), Error> {
+        let now = Instant::now();
+        let wait = self.attempts.failed(error, now)?;
+        self.not_before = Some(now + wait);
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        tracing::warn!(%error, attempt = self.attempts.count(), wait_ms, "{what}");
+        Ok(())
+    }
+
+    /// Links made after the first.
+    pub(super) fn reconnections(&self) -> u64 {
+        self.made.saturating_sub(1)
+    }
+
+    /// Links made.
+    pub(super) fn made(&self) -> u64 {
+        self.made
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use super::*;
 
     fn attempts(give_up_after: Option<u64>, give_up_refused_after: Option<u64>) -> Attempts {
@@ -142,15 +166,11 @@ mod tests {
     }
 
     fn closed() -> Error {
-        Error::Closed {
-            reason: "gone".into(),
-        }
+        Error::Closed { reason: "gone".into() }
     }
 
     fn refused() -> Error {
-        Error::Unauthorized {
-            description: "no".into(),
-        }
+        Error::Unauthorized { description: "no".into() }
     }
 
     fn after(start: Instant, seconds: u64) -> Instant {
@@ -162,10 +182,7 @@ mod tests {
         let start = Instant::now();
         let mut attempts = attempts(None, Some(60));
         for second in 0..10_000 {
-            assert!(
-                attempts.failed(&closed(), after(start, second)).unwrap()
-                    <= Duration::from_secs(10)
-            );
+            assert!(attempts.failed(&closed(), after(start, second)).unwrap() <= Duration::from_secs(10));
         }
     }
 
@@ -175,10 +192,7 @@ mod tests {
         let mut attempts = attempts(None, Some(60));
         assert!(attempts.failed(&refused(), start).is_ok());
         assert!(attempts.failed(&refused(), after(start, 59)).is_ok());
-        assert_eq!(
-            attempts.failed(&refused(), after(start, 60)),
-            Err(refused())
-        );
+        assert_eq!(attempts.failed(&refused(), after(start, 60)), Err(refused()));
     }
 
     #[test]
@@ -212,5 +226,48 @@ mod tests {
         assert_eq!(attempts.count(), 5);
         attempts.failed(&closed(), after(start, 4 + 10)).unwrap();
         assert_eq!(attempts.count(), 1, "a connection that lasted resets it");
+    }
+
+    fn no_wait() -> ReconnectPolicy {
+        ReconnectPolicy { base: Duration::ZERO, max: Duration::ZERO, ..ReconnectPolicy::default() }
+    }
+
+    #[tokio::test]
+    async fn an_attempt_goes_on_when_the_one_who_waits_looks_at_the_clock() {
+        let started = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&started);
+        let mut connector = Connector::new(
+            move || {
+                count.fetch_add(1, Ordering::Relaxed);
+                Box::pin(async {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    Ok(())
+                })
+            },
+            no_wait(),
+        );
+        let mut ticks = 0;
+        loop {
+            tokio::select! {
+                result = connector.link() => break result.unwrap(),
+                () = tokio::time::sleep(Duration::from_millis(10)) => ticks += 1,
+            }
+        }
+        assert!(ticks > 2);
+        assert_eq!(started.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn it_tries_until_it_succeeds() {
+        let started = AtomicU32::new(0);
+        let mut connector = Connector::new(
+            move || {
+                let number = started.fetch_add(1, Ordering::Relaxed);
+                Box::pin(async move { if number < 3 { Err(closed()) } else { Ok(number) } })
+            },
+            no_wait(),
+        );
+        assert_eq!(connector.link().await, Ok(3));
+        assert_eq!((connector.made(), connector.reconnections()), (1, 0));
     }
 }

@@ -1,15 +1,20 @@
 //! A sender that survives its connections.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
-use tokio::time::Instant;
+use futures::FutureExt;
 
 use super::{
+    connection::Connection,
     error::Error,
     message::Outgoing,
     outcome::Outcome,
     pipeline::Pipeline,
-    reconnect::{Attempts, Connector, OptionsSource, ReconnectPolicy, pause},
+    reconnect::{Connector, OptionsSource, ReconnectPolicy},
+    sender::Sender,
 };
 
 /// What to do with a message whose outcome a lost connection took along.
@@ -43,8 +48,6 @@ pub struct Settled {
     pub settlement: Settlement,
 }
 
-const CANNOT_CONNECT: &str = "cannot connect; trying again";
-
 /// Sends within a window, reconnects when the connection ends, and accounts for
 /// every message it was given.
 ///
@@ -52,11 +55,10 @@ const CANNOT_CONNECT: &str = "cannot connect; trying again";
 /// `select!`.
 #[derive(Debug)]
 pub struct ReconnectingSender {
-    connector: Connector,
+    connector: Connector<Sender>,
     address: String,
     window: usize,
     when_unknown: WhenUnknown,
-    attempts: Attempts,
     pipeline: Option<Pipeline>,
     /// Every message without a settlement.
     held: BTreeMap<u64, Held>,
@@ -65,7 +67,6 @@ pub struct ReconnectingSender {
     /// Settlements not yet fetched.
     done: VecDeque<Settled>,
     next_ticket: u64,
-    reconnections: u64,
 }
 
 #[derive(Debug)]
@@ -83,18 +84,23 @@ impl ReconnectingSender {
         when_unknown: WhenUnknown,
         policy: ReconnectPolicy,
     ) -> Self {
+        let address = address.into();
+        let target: Arc<str> = address.as_str().into();
+        let start = move || {
+            let (source, target) = (Arc::clone(&source), Arc::clone(&target));
+            async move { Connection::connect(&source()?).await?.sender(&target).await }.boxed()
+        };
+        let connector = Connector::new(start, policy);
         Self {
-            connector: Connector { source },
-            address: address.into(),
+            connector,
+            address,
             window: window.max(1),
             when_unknown,
-            attempts: Attempts::new(policy),
             pipeline: None,
             held: BTreeMap::new(),
             queue: VecDeque::new(),
             done: VecDeque::new(),
             next_ticket: 0,
-            reconnections: 0,
         }
     }
 
@@ -110,7 +116,7 @@ impl ReconnectingSender {
 
     /// How often a connection was made after the first.
     pub fn reconnections(&self) -> u64 {
-        self.reconnections.saturating_sub(1)
+        self.connector.reconnections()
     }
 
     /// Takes charge of a message and returns its ticket. Waits while the window is full.
@@ -121,13 +127,7 @@ impl ReconnectingSender {
         }
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        self.held.insert(
-            ticket,
-            Held {
-                message,
-                attempts: 0,
-            },
-        );
+        self.held.insert(ticket, Held { message, attempts: 0 });
         self.queue.push_back(ticket);
         self.flush().await?;
         Ok(ticket)
@@ -149,10 +149,7 @@ impl ReconnectingSender {
 
     /// Ids of the messages without a settlement, in the order they were posted.
     pub fn into_unsettled(self) -> Vec<String> {
-        self.held
-            .into_values()
-            .map(|held| held.message.message_id)
-            .collect()
+        self.held.into_values().map(|held| held.message.message_id).collect()
     }
 
     /// Closes link and connection. Messages without a settlement are given up.
@@ -174,7 +171,7 @@ impl ReconnectingSender {
         match pipeline.settled().await {
             Ok(Some((ticket, outcome))) => self.settle(ticket, Settlement::Known(outcome)),
             Ok(None) => {}
-            Err(error) => self.lost(error).await?,
+            Err(error) => self.lost(&error)?,
         }
         Ok(())
     }
@@ -199,79 +196,53 @@ impl ReconnectingSender {
                 // Sending this again would fail again, and hold up all others for ever.
                 Err(Error::Invalid(why)) => {
                     self.queue.pop_front();
-                    let outcome = Outcome::Rejected {
-                        condition: "entente:not-sendable".to_owned(),
-                        description: why,
-                    };
+                    let outcome = Outcome::Rejected { condition: "entente:not-sendable".to_owned(), description: why };
                     self.settle(ticket, Settlement::Known(outcome));
                 }
-                Err(error) => self.lost(error).await?,
+                Err(error) => self.lost(&error)?,
             }
         }
         Ok(())
     }
 
     async fn connect(&mut self) -> Result<(), Error> {
-        loop {
-            // Boxed: connecting is rare and its state large.
-            let attached = Box::pin(async {
-                let connection = self.connector.connect().await?;
-                connection.sender(&self.address).await
-            });
-            match attached.await {
-                Ok(sender) => {
-                    self.attempts.connected(Instant::now());
-                    self.reconnections += 1;
-                    self.pipeline = Some(Pipeline::new(sender, self.window));
-                    tracing::info!(address = %self.address, to_resend = self.resend_count(), "connected for sending");
-                    return Ok(());
-                }
-                Err(error) => pause(&mut self.attempts, CANNOT_CONNECT, &error).await?,
-            }
-        }
+        let sender = self.connector.link().await?;
+        self.pipeline = Some(Pipeline::new(sender, self.window));
+        tracing::info!(address = %self.address, to_resend = self.resend_count(), "connected for sending");
+        Ok(())
     }
 
     fn resend_count(&self) -> usize {
         self.held.values().filter(|held| held.attempts > 0).count()
     }
 
-    async fn lost(&mut self, error: Error) -> Result<(), Error> {
+    fn lost(&mut self, error: &Error) -> Result<(), Error> {
         if let Some(pipeline) = self.pipeline.take() {
             let unsettled = pipeline.into_unsettled();
             tracing::warn!(%error, unsettled = unsettled.len(), when_unknown = ?self.when_unknown, "connection for sending lost");
             match self.when_unknown {
                 WhenUnknown::Resend => {
                     // A ticket whose post was interrupted is in both; it must not be sent twice on purpose.
-                    self.queue
-                        .retain(|ticket| unsettled.binary_search(ticket).is_err());
+                    self.queue.retain(|ticket| unsettled.binary_search(ticket).is_err());
                     for ticket in unsettled.into_iter().rev() {
                         self.queue.push_front(ticket);
                     }
                 }
                 WhenUnknown::Report => {
-                    let in_flight = self
-                        .queue
-                        .front()
-                        .copied()
-                        .filter(|t| self.held.get(t).is_some_and(|h| h.attempts > 0));
+                    let in_flight = self.queue.front().copied().filter(|t| self.held.get(t).is_some_and(|h| h.attempts > 0));
                     for ticket in unsettled.into_iter().chain(in_flight) {
                         self.settle(ticket, Settlement::Unknown(error.clone()));
                     }
                 }
             }
         }
-        pause(&mut self.attempts, "reconnecting for sending", &error).await
+        self.connector.failed("reconnecting for sending", error)
     }
 
     fn settle(&mut self, ticket: u64, settlement: Settlement) {
         // A message sent twice has two outcomes; the first counts.
         if let Some(held) = self.held.remove(&ticket) {
-            self.done.push_back(Settled {
-                ticket,
-                message_id: held.message.message_id,
-                attempts: held.attempts,
-                settlement,
-            });
+            self.done.push_back(Settled { ticket, message_id: held.message.message_id, attempts: held.attempts, settlement });
         }
     }
 }

@@ -40,18 +40,12 @@ impl Sender {
         let limit = connection.timeouts().attach;
         let link = connection
             .race("opening a link to send", Some(limit), async {
-                let builder = fe2o3_amqp::Sender::builder()
-                    .name(name)
-                    .target(address)
-                    .sender_settle_mode(SenderSettleMode::Unsettled);
+                let builder =
+                    fe2o3_amqp::Sender::builder().name(name).target(address).sender_settle_mode(SenderSettleMode::Unsettled);
                 Ok(builder.attach(&mut session).await?)
             })
             .await?;
-        Ok(Self {
-            link,
-            session,
-            connection,
-        })
+        Ok(Self { link, session, connection })
     }
 
     /// Sends one message and waits for its outcome.
@@ -62,39 +56,24 @@ impl Sender {
     /// Sends one message; the outcome can be waited for later, after others were sent.
     pub async fn post(&mut self, message: Outgoing) -> Result<Pending, Error> {
         let outcome = self.transfer(message).await?;
-        Ok(Pending {
-            outcome,
-            connection: self.connection.clone(),
-        })
+        Ok(Pending { outcome, connection: self.connection.clone() })
     }
 
     pub(super) async fn transfer(&mut self, message: Outgoing) -> Result<Transfer, Error> {
         let limit = self.connection.timeouts().send;
         let link = &mut self.link;
         let transfer = async { Ok(link.send_batchable(message.into_message()).await?) };
-        self.connection
-            .race(
-                "waiting for the broker's credit to send",
-                Some(limit),
-                transfer,
-            )
-            .await
+        self.connection.race("waiting for the broker's credit to send", Some(limit), transfer).await
     }
 
     /// Closes the link; the connection stays.
     pub async fn close(self) -> Result<(), Error> {
-        let Self {
-            link,
-            mut session,
-            connection,
-        } = self;
+        let Self { link, mut session, connection } = self;
         let limit = connection.timeouts().close;
         connection
             .race("closing a link", Some(limit), async {
                 link.close().await?;
-                session.end().await.map_err(|e| Error::Closed {
-                    reason: e.to_string(),
-                })
+                session.end().await.map_err(|e| Error::Closed { reason: e.to_string() })
             })
             .await
     }
@@ -108,15 +87,8 @@ impl Sender {
 impl Pending {
     /// Waits for the outcome.
     pub async fn outcome(self) -> Result<Outcome, Error> {
-        let Self {
-            outcome,
-            connection,
-        } = self;
+        let Self { outcome, connection } = self;
         let limit = connection.timeouts().send;
-        connection
-            .race("waiting for the outcome of a message", Some(limit), async {
-                Ok(outcome.await?.into())
-            })
-            .await
+        connection.race("waiting for the outcome of a message", Some(limit), async { Ok(outcome.await?.into()) }).await
     }
 }

@@ -63,23 +63,13 @@ async fn open_to(stream: &mut TcpStream, sasl_code: u8) -> std::io::Result<()> {
     let mut buf = [0; 4096];
     stream.read_exact(&mut buf[..8]).await?;
     stream.write_all(b"AMQP\x03\x01\x00\x00").await?;
-    stream
-        .write_all(&frame(1, 0, b"\x00\x53\x40\xc0\x08\x01\xa3\x05PLAIN"))
-        .await?;
+    stream.write_all(&frame(1, 0, b"\x00\x53\x40\xc0\x08\x01\xa3\x05PLAIN")).await?;
     let _ = stream.read(&mut buf).await?;
-    stream
-        .write_all(&frame(
-            1,
-            0,
-            &[0x00, 0x53, 0x44, 0xc0, 0x03, 0x01, 0x50, sasl_code],
-        ))
-        .await?;
+    stream.write_all(&frame(1, 0, &[0x00, 0x53, 0x44, 0xc0, 0x03, 0x01, 0x50, sasl_code])).await?;
     stream.read_exact(&mut buf[..8]).await?;
     stream.write_all(b"AMQP\x00\x01\x00\x00").await?;
     let _ = stream.read(&mut buf).await?;
-    stream
-        .write_all(&frame(0, 0, b"\x00\x53\x10\xc0\x04\x01\xa1\x01b"))
-        .await
+    stream.write_all(&frame(0, 0, b"\x00\x53\x10\xc0\x04\x01\xa1\x01b")).await
 }
 
 async fn open_then_hang(mut stream: TcpStream) {
@@ -88,9 +78,7 @@ async fn open_then_hang(mut stream: TcpStream) {
 }
 
 async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(limit, future)
-        .await
-        .expect("must have returned by itself")
+    tokio::time::timeout(limit, future).await.expect("must have returned by itself")
 }
 
 #[tokio::test]
@@ -98,16 +86,7 @@ async fn nobody_listens() {
     let (listener, port) = listen().await;
     drop(listener);
     let error = Connection::connect(&options(port)).await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::Io {
-                kind: std::io::ErrorKind::ConnectionRefused,
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, Error::Io { kind: std::io::ErrorKind::ConnectionRefused, .. }), "{error}");
     assert!(error.is_transient());
 }
 
@@ -115,13 +94,8 @@ async fn nobody_listens() {
 async fn a_peer_that_accepts_and_hangs_times_out_the_opening() {
     let port = peer(hang).await;
     let start = Instant::now();
-    let error = within(Duration::from_secs(2), Connection::connect(&options(port)))
-        .await
-        .unwrap_err();
-    let expected = Error::Timeout {
-        what: "opening the AMQP connection",
-        after: Duration::from_millis(300),
-    };
+    let error = within(Duration::from_secs(2), Connection::connect(&options(port))).await.unwrap_err();
+    let expected = Error::Timeout { what: "opening the AMQP connection", after: Duration::from_millis(300) };
     assert_eq!(error, expected);
     assert!(start.elapsed() >= Duration::from_millis(300));
 }
@@ -131,16 +105,8 @@ async fn a_peer_that_accepts_and_hangs_times_out_the_tls_handshake() {
     let port = peer(hang).await;
     let mut options = options(port);
     options.tls = Some(Tls::from_ca_pem(CA.as_bytes(), "broker.test").unwrap());
-    let error = within(Duration::from_secs(2), Connection::connect(&options))
-        .await
-        .unwrap_err();
-    assert_eq!(
-        error,
-        Error::Timeout {
-            what: "TLS handshake",
-            after: Duration::from_millis(300)
-        }
-    );
+    let error = within(Duration::from_secs(2), Connection::connect(&options)).await.unwrap_err();
+    assert_eq!(error, Error::Timeout { what: "TLS handshake", after: Duration::from_millis(300) });
 }
 
 #[tokio::test]
@@ -148,27 +114,14 @@ async fn a_peer_that_closes_at_once_is_reported_at_once() {
     let port = peer(|stream| async move { drop(stream) }).await;
     let mut options = options(port);
     options.timeouts.connect = Duration::from_secs(30);
-    let error = within(Duration::from_secs(2), Connection::connect(&options))
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(error, Error::Io { .. } | Error::Closed { .. }),
-        "{error:?}"
-    );
+    let error = within(Duration::from_secs(2), Connection::connect(&options)).await.unwrap_err();
+    assert!(matches!(error, Error::Io { .. } | Error::Closed { .. }), "{error:?}");
     assert!(error.is_transient());
 
     options.tls = Some(Tls::from_ca_pem(CA.as_bytes(), "broker.test").unwrap());
-    let error = within(Duration::from_secs(2), Connection::connect(&options))
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(error, Error::Io { .. } | Error::Closed { .. }),
-        "{error:?}"
-    );
-    assert!(
-        error.is_transient(),
-        "a broker that restarts during the handshake is not a wrong certificate"
-    );
+    let error = within(Duration::from_secs(2), Connection::connect(&options)).await.unwrap_err();
+    assert!(matches!(error, Error::Io { .. } | Error::Closed { .. }), "{error:?}");
+    assert!(error.is_transient(), "a broker that restarts during the handshake is not a wrong certificate");
 }
 
 #[tokio::test]
@@ -178,13 +131,8 @@ async fn a_peer_that_speaks_something_else() {
         hang(stream).await;
     })
     .await;
-    let error = within(Duration::from_secs(2), Connection::connect(&options(port)))
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(&error, Error::Protocol(text) if text.contains("AMQP 1.0")),
-        "{error:?}"
-    );
+    let error = within(Duration::from_secs(2), Connection::connect(&options(port))).await.unwrap_err();
+    assert!(matches!(&error, Error::Protocol(text) if text.contains("AMQP 1.0")), "{error:?}");
 }
 
 #[tokio::test]
@@ -193,9 +141,7 @@ async fn a_wrong_password_is_told_and_not_transient() {
         let _ = open_to(&mut stream, 1).await;
     })
     .await;
-    let error = within(Duration::from_secs(2), Connection::connect(&options(port)))
-        .await
-        .unwrap_err();
+    let error = within(Duration::from_secs(2), Connection::connect(&options(port))).await.unwrap_err();
     assert!(matches!(error, Error::Unauthorized { .. }), "{error:?}");
     assert!(!error.to_string().contains("secret"));
 }
@@ -206,30 +152,10 @@ async fn a_peer_that_hangs_when_open_times_out_each_operation() {
     let connection = Connection::connect(&options(port)).await.unwrap();
     assert!(connection.is_open());
     let limit = Duration::from_secs(2);
-    let error = within(limit, connection.sender("/queues/q"))
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::Timeout {
-                what: "beginning a session",
-                ..
-            }
-        ),
-        "{error:?}"
-    );
+    let error = within(limit, connection.sender("/queues/q")).await.unwrap_err();
+    assert!(matches!(error, Error::Timeout { what: "beginning a session", .. }), "{error:?}");
     let error = within(limit, connection.close()).await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::Timeout {
-                what: "closing the connection",
-                ..
-            }
-        ),
-        "{error:?}"
-    );
+    assert!(matches!(error, Error::Timeout { what: "closing the connection", .. }), "{error:?}");
     within(limit, connection.ended()).await;
     assert!(!connection.is_open());
 }
@@ -244,9 +170,7 @@ async fn an_operation_ends_with_its_connection_long_before_its_own_limit() {
     let mut options = options(port);
     options.timeouts.attach = Duration::from_mins(10);
     let connection = Connection::connect(&options).await.unwrap();
-    let error = within(Duration::from_secs(2), connection.receiver("/queues/q", 10))
-        .await
-        .unwrap_err();
+    let error = within(Duration::from_secs(2), connection.receiver("/queues/q", 10)).await.unwrap_err();
     assert!(matches!(error, Error::Closed { .. }), "{error:?}");
 }
 
@@ -262,10 +186,7 @@ async fn an_abort_ends_what_is_under_way() {
     });
     tokio::time::sleep(Duration::from_millis(50)).await;
     connection.abort();
-    let error = within(Duration::from_secs(2), attaching)
-        .await
-        .unwrap()
-        .unwrap_err();
+    let error = within(Duration::from_secs(2), attaching).await.unwrap().unwrap_err();
     assert!(matches!(error, Error::Closed { .. }), "{error:?}");
 }
 
@@ -293,9 +214,7 @@ async fn a_dropped_connection_leaves_no_socket_behind() {
     })
     .await;
     drop(Connection::connect(&options(port)).await.unwrap());
-    within(Duration::from_secs(5), closed_rx.recv())
-        .await
-        .unwrap();
+    within(Duration::from_secs(5), closed_rx.recv()).await.unwrap();
 }
 
 #[tokio::test]
@@ -309,16 +228,8 @@ async fn a_reconnecting_sender_gives_up_as_told_and_accounts_for_its_messages() 
     };
     let source: OptionsSource = Arc::new(move || Ok(options(port)));
     let mut sender = ReconnectingSender::new(source, "/queues/q", 10, WhenUnknown::Resend, policy);
-    let error = within(
-        Duration::from_secs(3),
-        Box::pin(sender.post(Outgoing::new("id-1", "x"))),
-    )
-    .await
-    .unwrap_err();
-    assert!(
-        matches!(error, Error::Io { .. } | Error::Closed { .. }),
-        "{error:?}"
-    );
+    let error = within(Duration::from_secs(3), Box::pin(sender.post(Outgoing::new("id-1", "x")))).await.unwrap_err();
+    assert!(matches!(error, Error::Io { .. } | Error::Closed { .. }), "{error:?}");
     assert_eq!(sender.into_unsettled(), ["id-1"]);
 }
 
@@ -336,8 +247,6 @@ async fn a_reconnecting_receiver_gives_up_when_refused_for_too_long() {
     };
     let source: OptionsSource = Arc::new(move || Ok(options(port)));
     let mut receiver = ReconnectingReceiver::new(source, "/queues/q", 10, policy);
-    let error = within(Duration::from_secs(3), receiver.recv())
-        .await
-        .unwrap_err();
+    let error = within(Duration::from_secs(3), receiver.recv()).await.unwrap_err();
     assert!(matches!(error, Error::Unauthorized { .. }), "{error:?}");
 }

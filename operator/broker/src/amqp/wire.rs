@@ -40,17 +40,7 @@ pub(super) struct Lifeline {
 pub(super) fn watched<Io>(io: Io) -> (Wire<Io>, Lifeline) {
     let (cut_tx, cut_rx) = oneshot::channel();
     let (ended_tx, ended_rx) = watch::channel(None);
-    (
-        Wire {
-            io,
-            cut: Some(cut_rx),
-            ended: ended_tx,
-        },
-        Lifeline {
-            cut: Mutex::new(Some(cut_tx)),
-            ended: ended_rx,
-        },
-    )
+    (Wire { io, cut: Some(cut_rx), ended: ended_tx }, Lifeline { cut: Mutex::new(Some(cut_tx)), ended: ended_rx })
 }
 
 impl<Io> Wire<Io> {
@@ -73,10 +63,7 @@ impl<Io> Wire<Io> {
         if fired {
             self.cut = None;
             self.end(|| "cut by this side".to_owned());
-            return Err(io::Error::new(
-                io::ErrorKind::ConnectionAborted,
-                "connection cut by this side",
-            ));
+            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "connection cut by this side"));
         }
         Ok(())
     }
@@ -106,11 +93,7 @@ impl<Io> Drop for Wire<Io> {
 }
 
 impl<Io: AsyncRead + Unpin> AsyncRead for Wire<Io> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         this.check(cx)?;
         let before = buf.filled().len();
@@ -123,11 +106,7 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Wire<Io> {
 }
 
 impl<Io: AsyncWrite + Unpin> AsyncWrite for Wire<Io> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         this.check(cx)?;
         let result = ready!(Pin::new(&mut this.io).poll_write(cx, buf));
@@ -183,10 +162,7 @@ impl Lifeline {
     }
 
     fn take(&self) -> Option<oneshot::Sender<()>> {
-        self.cut
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+        self.cut.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
