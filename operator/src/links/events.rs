@@ -1,0 +1,79 @@
+//! The broker's own events: what somebody else changed is known at once and not at the next resync.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use entente_broker::amqp::{ConnectOptions, Error, EventStream, Tls};
+use tokio::sync::mpsc;
+
+use super::link::Link;
+use super::registry::Access;
+
+/// Events that can mean that something declared is no longer as declared. Creations are left out: what
+/// others add takes nothing away, and our own would come back to us.
+const ROUTING_KEYS: [&str; 8] = [
+    "queue.deleted",
+    "policy.set",
+    "policy.cleared",
+    "binding.deleted",
+    "exchange.deleted",
+    "vhost.deleted",
+    "vhost.limits.set",
+    "vhost.limits.cleared",
+];
+/// The queue goes by itself when nobody has read it for so long.
+const IDLE: Duration = Duration::from_secs(120);
+/// Longest wait before another attempt to connect.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// What was heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Events arrive from now on; what was before is unknown.
+    Connected,
+    /// Something changed in this virtual host.
+    Changed(String),
+}
+
+/// Listens for ever, and connects again whenever that fails.
+pub async fn listen(link: Arc<Link>, access: Access, replica: String, tell: mpsc::Sender<Heard>) {
+    let mut wait = Duration::from_millis(250);
+    let mut attempt = 0_u64;
+    loop {
+        attempt += 1;
+        // A new name each time: the old queue may be on a node that is down, and goes by itself.
+        let queue = format!("entente.events.{replica}.{attempt}");
+        match attend(&link, &access, &queue, &tell).await {
+            Ok(never) => match never {},
+            Err(error) => tracing::info!(broker = link.key, error, "not listening to the broker's events; trying again"),
+        }
+        tokio::time::sleep(wait).await;
+        wait = if link.down_for().is_some() { (wait * 2).min(LONGEST_WAIT) } else { Duration::from_millis(250) };
+    }
+}
+
+async fn attend(
+    link: &Link,
+    access: &Access,
+    queue: &str,
+    tell: &mpsc::Sender<Heard>,
+) -> Result<std::convert::Infallible, String> {
+    link.read(|admin| admin.open_event_queue(queue, &ROUTING_KEYS, IDLE)).await.map_err(|error| error.to_string())?;
+    let mut stream = connect(access, queue).await.map_err(|error| error.to_string())?;
+    tracing::info!(broker = link.key, "listening to the broker's events");
+    let gone = |_| "nobody listens any more".to_owned();
+    tell.send(Heard::Connected).await.map_err(gone)?;
+    loop {
+        let event = stream.next().await.map_err(|error| error.to_string())?;
+        if let Some(host) = event.virtual_host {
+            tell.send(Heard::Changed(host)).await.map_err(gone)?;
+        }
+    }
+}
+
+async fn connect(access: &Access, queue: &str) -> Result<EventStream, Error> {
+    let Access { endpoint, host, amqp_port } = access;
+    let mut options = ConnectOptions::new(host.clone(), *amqp_port, endpoint.username.clone(), endpoint.password.clone());
+    options.tls = endpoint.ca_pem.as_deref().map(|pem| Tls::from_ca_pem(pem, host)).transpose()?;
+    EventStream::connect(&options, queue).await
+}

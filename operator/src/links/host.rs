@@ -1,0 +1,180 @@
+//! What was last observed of one virtual host, and our own writes since.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use entente_core::queue::affected::{Affected, affected};
+use entente_core::topology::observed::ObservedVirtualHost;
+use entente_core::topology::plan::Action;
+use tokio::sync::Semaphore;
+
+/// Writes that one namespace may have under way: fewer than a Broker allows in all, so that a
+/// namespace with thousands of objects leaves room for the others (invariant I7).
+const WRITES_AT_ONCE: usize = 6;
+
+/// One virtual host.
+#[derive(Debug)]
+pub struct Host {
+    /// Its name, which is its namespace's.
+    pub name: String,
+    /// Held while what all its queues stand on is made.
+    pub foundation: tokio::sync::Mutex<()>,
+    /// Held while it is read for the first time, so that a thousand reconcilers cause one read.
+    pub first_read: tokio::sync::Mutex<()>,
+    /// Bounds this namespace's writes.
+    pub writes: Semaphore,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// `None`: not read yet. `Some(None)`: there is no such virtual host.
+    observed: Option<Option<ObservedVirtualHost>>,
+    /// Actions that succeeded while a read was under way.
+    since_read_began: Vec<Action>,
+    reads: usize,
+}
+
+impl Host {
+    /// A virtual host of which nothing is known.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            foundation: tokio::sync::Mutex::default(),
+            first_read: tokio::sync::Mutex::default(),
+            writes: Semaphore::new(WRITES_AT_ONCE),
+            state: Mutex::default(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it was read.
+    pub fn is_known(&self) -> bool {
+        self.state().observed.is_some()
+    }
+
+    /// Looks at the observation. `None` where the virtual host does not exist or was not read.
+    pub fn look<T>(&self, look: impl FnOnce(Option<&ObservedVirtualHost>) -> T) -> T {
+        look(self.state().observed.as_ref().and_then(Option::as_ref))
+    }
+
+    /// Notes an action that succeeded.
+    pub fn note(&self, action: &Action) {
+        let mut state = self.state();
+        if state.reads > 0 {
+            state.since_read_began.push(action.clone());
+        }
+        if let Some(observed) = &mut state.observed {
+            if matches!(action, Action::CreateVirtualHost(_)) {
+                observed.get_or_insert_default();
+            }
+            if let Some(observed) = observed {
+                observed.note(action);
+            }
+        }
+    }
+
+    /// Begins a read. What is written from now on is not in its answer, or perhaps is.
+    pub fn begin_read(&self) -> Read<'_> {
+        self.state().reads += 1;
+        Read { host: self }
+    }
+}
+
+/// A read under way. Dropped without an answer, it changes nothing.
+#[derive(Debug)]
+pub struct Read<'a> {
+    host: &'a Host,
+}
+
+impl Read<'_> {
+    /// The answer: replaces what was known, but for our own writes that it may have missed.
+    ///
+    /// Without this, a queue declared while the answer was on its way would look deleted.
+    pub fn finish(self, answer: Option<ObservedVirtualHost>) -> Affected {
+        let mut state = self.host.state();
+        let mut new = answer;
+        for action in &state.since_read_began {
+            if matches!(action, Action::CreateVirtualHost(_)) {
+                new.get_or_insert_default();
+            }
+            if let Some(new) = &mut new {
+                new.note(action);
+            }
+        }
+        let nothing = ObservedVirtualHost::default();
+        let old = state.observed.as_ref().and_then(Option::as_ref).unwrap_or(&nothing);
+        let found = affected(old, new.as_ref().unwrap_or(&nothing));
+        state.observed = Some(new);
+        found
+    }
+}
+
+impl Drop for Read<'_> {
+    fn drop(&mut self) {
+        let mut state = self.host.state();
+        state.reads = state.reads.saturating_sub(1);
+        if state.reads == 0 {
+            state.since_read_began.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use entente_core::topology::foundation::virtual_host;
+    use entente_core::topology::model::{Arguments, QueueDeclaration, QueueKind};
+
+    use super::*;
+
+    fn declare(name: &str) -> Action {
+        let queue = QueueDeclaration { name: name.into(), kind: QueueKind::Quorum, arguments: Arguments::new() };
+        Action::DeclareQueue(queue)
+    }
+
+    fn has(host: &Host, name: &str) -> bool {
+        host.look(|seen| seen.is_some_and(|seen| seen.queues.contains_key(name)))
+    }
+
+    #[test]
+    fn a_write_during_a_read_is_not_forgotten() {
+        let host = Host::new("shop");
+        let read = host.begin_read();
+        host.note(&Action::CreateVirtualHost(virtual_host("shop", "u")));
+        host.note(&declare("q"));
+        read.finish(None);
+        assert!(has(&host, "q"));
+    }
+
+    #[test]
+    fn a_deletion_during_a_read_is_not_undone() {
+        let host = Host::new("shop");
+        let mut answer = ObservedVirtualHost::default();
+        answer.note(&declare("q"));
+        let read = host.begin_read();
+        host.note(&Action::DeleteQueue { name: "q".into() });
+        read.finish(Some(answer));
+        assert!(!has(&host, "q"));
+    }
+
+    #[test]
+    fn writes_before_a_read_do_not_hide_what_it_finds() {
+        let host = Host::new("shop");
+        host.begin_read().finish(Some(ObservedVirtualHost::default()));
+        host.note(&declare("q"));
+        let found = host.begin_read().finish(Some(ObservedVirtualHost::default()));
+        assert!(!has(&host, "q"));
+        assert!(found.structure.contains("q"));
+    }
+
+    #[test]
+    fn i5_a_read_that_failed_changes_nothing() {
+        let host = Host::new("shop");
+        host.begin_read().finish(Some(ObservedVirtualHost::default()));
+        host.note(&declare("q"));
+        drop(host.begin_read());
+        assert!(has(&host, "q"));
+    }
+}

@@ -1,0 +1,268 @@
+//! One Broker's administration behind a circuit breaker, with bounded work.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use entente_broker::admin::{AdminError, BrokerAdmin};
+use entente_core::breaker::{Breaker, Config, Permit};
+use entente_core::topology::foundation::{self, NotOurs};
+use entente_core::topology::model::VirtualHost;
+use entente_core::topology::plan::{Action, Plan};
+use futures::future::join_all;
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+
+use super::host::Host;
+use crate::metrics::{Call, Metrics};
+
+/// Writes under way at one Broker. More do not make it faster: they wait for the same Raft log.
+const WRITES_AT_ONCE: usize = 8;
+
+/// Why a broker was not asked, or what it answered.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LinkError {
+    /// It has not answered for a while and is left alone until the next probe.
+    #[error("the broker has not answered lately; it is tried again within seconds")]
+    HeldBack,
+    /// Its answer.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// The virtual host belongs to somebody else.
+    #[error(transparent)]
+    NotOurs(#[from] NotOurs),
+}
+
+impl LinkError {
+    /// Whether the broker as a whole does not serve.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::HeldBack => true,
+            Self::Admin(error) => error.is_outage(),
+            Self::NotOurs(_) => false,
+        }
+    }
+}
+
+/// A Broker that can be asked.
+#[derive(Debug)]
+pub struct Link {
+    /// `namespace/name` of the Broker, for logs.
+    pub key: String,
+    /// Its UID: the proof of ownership in virtual hosts' tags.
+    pub uid: String,
+    admin: Arc<dyn BrokerAdmin>,
+    breaker: Mutex<Breaker>,
+    down_since: Mutex<Option<Instant>>,
+    writes: Semaphore,
+    hosts: Mutex<HashMap<String, Arc<Host>>>,
+    urgent: AtomicUsize,
+    metrics: Metrics,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Link {
+    /// A link that knows nothing yet.
+    pub fn new(key: String, uid: String, admin: Arc<dyn BrokerAdmin>, metrics: Metrics) -> Self {
+        Self {
+            key,
+            uid,
+            admin,
+            breaker: Mutex::new(Breaker::new(Config::default())),
+            down_since: Mutex::default(),
+            writes: Semaphore::new(WRITES_AT_ONCE),
+            hosts: Mutex::default(),
+            urgent: AtomicUsize::new(0),
+            metrics,
+        }
+    }
+
+    /// The virtual host of a namespace; known from now on to the observer.
+    pub fn host(&self, name: &str) -> Arc<Host> {
+        Arc::clone(lock(&self.hosts).entry(name.to_owned()).or_insert_with(|| Arc::new(Host::new(name))))
+    }
+
+    /// Virtual hosts that somebody asked for.
+    pub fn hosts(&self) -> Vec<Arc<Host>> {
+        lock(&self.hosts).values().cloned().collect()
+    }
+
+    /// Forgets a virtual host that no namespace uses any more.
+    pub fn forget_host(&self, name: &str) {
+        lock(&self.hosts).remove(name);
+    }
+
+    /// For how long no call has been answered.
+    pub fn down_for(&self) -> Option<Duration> {
+        lock(&self.down_since).map(|since| since.elapsed())
+    }
+
+    /// Reads, with the breaker in between.
+    pub async fn read<'a, T, F>(&'a self, read: impl FnOnce(&'a dyn BrokerAdmin) -> F + Send) -> Result<T, LinkError>
+    where
+        F: Future<Output = Result<T, AdminError>> + Send,
+    {
+        self.call("read", read).await
+    }
+
+    async fn call<'a, T, F>(
+        &'a self,
+        kind: &'static str,
+        call: impl FnOnce(&'a dyn BrokerAdmin) -> F + Send,
+    ) -> Result<T, LinkError>
+    where
+        F: Future<Output = Result<T, AdminError>> + Send,
+    {
+        let count = |outcome| self.metrics.broker_calls.get_or_create(&Call { kind, outcome }).inc();
+        if let Permit::Refused { .. } = lock(&self.breaker).permit(Timestamp::now()) {
+            count("held back");
+            return Err(LinkError::HeldBack);
+        }
+        let result = call(self.admin.as_ref()).await;
+        match &result {
+            Err(error) if error.is_outage() => {
+                count("outage");
+                lock(&self.breaker).failed(Timestamp::now());
+                lock(&self.down_since).get_or_insert_with(Instant::now);
+            }
+            other => {
+                count(if other.is_ok() { "ok" } else { "refused" });
+                lock(&self.breaker).answered();
+                *lock(&self.down_since) = None;
+            }
+        }
+        Ok(result?)
+    }
+
+    /// Reads a virtual host unless it was read before. Many callers cause one read.
+    pub async fn know(&self, host: &Host) -> Result<(), LinkError> {
+        if host.is_known() {
+            return Ok(());
+        }
+        let _one_at_a_time = host.first_read.lock().await;
+        if host.is_known() {
+            return Ok(());
+        }
+        let read = host.begin_read();
+        let answer = self.read(|admin| admin.read_virtual_host(&host.name)).await?;
+        read.finish(answer);
+        Ok(())
+    }
+
+    /// Makes what all queues of a virtual host stand on, if anything of it is missing.
+    pub async fn lay_foundation(
+        &self,
+        host: &Host,
+        wanted: &VirtualHost,
+        limits: &[(&'static str, Option<i64>)],
+    ) -> Result<(), LinkError> {
+        let missing = || host.look(|observed| foundation::diff(wanted, limits, observed));
+        if missing()?.is_empty() {
+            return Ok(());
+        }
+        let _one_at_a_time = host.foundation.lock().await;
+        self.run(host, &missing()?).await
+    }
+
+    /// Runs a plan in order. Stops after the step in which something failed; what succeeded is noted.
+    pub async fn run(&self, host: &Host, plan: &Plan) -> Result<(), LinkError> {
+        for step in &plan.steps {
+            let results = join_all(step.iter().map(|action| self.write(host, action))).await;
+            results.into_iter().collect::<Result<(), LinkError>>()?;
+        }
+        Ok(())
+    }
+
+    /// Runs a plan that somebody waits for: less urgent work holds back meanwhile, see [`Self::is_busy`].
+    pub async fn run_urgently(&self, host: &Host, plan: &Plan) -> Result<(), LinkError> {
+        self.urgent.fetch_add(1, Ordering::Relaxed);
+        let result = self.run(host, plan).await;
+        self.urgent.fetch_sub(1, Ordering::Relaxed);
+        result
+    }
+
+    /// Whether urgent plans are under way.
+    pub fn is_busy(&self) -> bool {
+        self.urgent.load(Ordering::Relaxed) > 0
+    }
+
+    async fn write(&self, host: &Host, action: &Action) -> Result<(), LinkError> {
+        // Neither semaphore is ever closed; were it, going on unbounded would still be right.
+        let _of_the_host = host.writes.acquire().await.ok();
+        let _of_all = self.writes.acquire().await.ok();
+        self.call("write", |admin| admin.execute(&host.name, action)).await?;
+        host.note(action);
+        tracing::debug!(broker = self.key, virtual_host = host.name, %action, "done");
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use entente_broker::fake::FakeBroker;
+    use entente_core::topology::foundation::virtual_host;
+
+    use super::*;
+
+    fn link() -> (Arc<FakeBroker>, Link) {
+        let broker = Arc::new(FakeBroker::default());
+        let admin: Arc<dyn BrokerAdmin> = broker.clone();
+        (broker, Link::new("a/main".into(), "u".into(), admin, Metrics::default()))
+    }
+
+    #[tokio::test]
+    async fn a_thousand_askers_cause_one_read_and_one_foundation() {
+        let (broker, link) = link();
+        let host = link.host("shop");
+        let wanted = virtual_host("shop", "u");
+        let ask = async || {
+            link.know(&host).await.unwrap();
+            link.lay_foundation(&host, &wanted, &[]).await.unwrap();
+        };
+        join_all((0..1_000).map(|_| ask())).await;
+        let written = broker.take_written();
+        assert_eq!(written.iter().filter(|action| action.starts_with("create virtual host")).count(), 1);
+        assert_eq!(broker.calls(), 1 + written.len());
+    }
+
+    #[tokio::test]
+    async fn i7_a_dead_broker_costs_one_probe_and_not_one_call_an_object() {
+        let (broker, link) = link();
+        broker.fail_with(Some(AdminError::Unreachable("refused".into())));
+        let host = link.host("shop");
+        for _ in 0..100 {
+            assert!(link.know(&host).await.unwrap_err().is_outage());
+        }
+        assert_eq!(broker.calls(), 3);
+        assert!(link.down_for().is_some());
+        broker.fail_with(None);
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        link.know(&host).await.unwrap();
+        assert!(link.down_for().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_an_answer_and_opens_nothing() {
+        let (broker, link) = link();
+        broker.fail_with(Some(AdminError::Refused { status: 400, reason: "no".into() }));
+        for _ in 0..10 {
+            assert!(!link.know(&link.host("shop")).await.unwrap_err().is_outage());
+        }
+        assert_eq!(broker.calls(), 10);
+    }
+
+    #[tokio::test]
+    async fn i2_a_foreign_virtual_host_is_left_alone() {
+        let (broker, link) = link();
+        broker.tamper("shop", |host| drop(host.tags.insert("somebody".into())));
+        let host = link.host("shop");
+        link.know(&host).await.unwrap();
+        let refused = link.lay_foundation(&host, &virtual_host("shop", "u"), &[]).await;
+        assert!(matches!(refused, Err(LinkError::NotOurs(_))));
+        assert!(broker.take_written().is_empty());
+    }
+}

@@ -1,0 +1,178 @@
+//! Keeps the observation of one Broker fresh and wakes the Queues that a change concerns.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use entente_core::queue::affected::Affected;
+use entente_core::topology::observed::ObservedVirtualHost;
+use entente_crds::Queue;
+use futures::stream::{self, StreamExt};
+use jiff::Timestamp;
+use kube::runtime::reflector::ObjectRef;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use super::events::{self, Heard};
+use super::host::Host;
+use super::link::Link;
+use super::registry::{Access, Observation};
+use crate::metrics::Metrics;
+
+/// How often counters are read. They are no fresher in the broker.
+const FIGURES_EVERY: Duration = Duration::from_secs(5);
+/// Queues whose figures are rewritten at one reading, at most: status is no place for a live feed.
+const FIGURES_AT_ONCE: usize = 100;
+/// Events come in bursts; one read answers all of a burst.
+const GATHER: Duration = Duration::from_millis(50);
+/// How long a Broker is silent before its Queues say so.
+const SILENCE: Duration = Duration::from_secs(10);
+/// Virtual hosts read at once.
+const READS_AT_ONCE: usize = 4;
+
+/// The task that observes.
+#[derive(Debug)]
+pub struct Observer {
+    /// The Broker.
+    pub link: Arc<Link>,
+    /// How it is reached.
+    pub access: Access,
+    /// Name of this process.
+    pub replica: String,
+    /// How often, and by what.
+    pub observation: Observation,
+    /// Figures.
+    pub metrics: Metrics,
+    /// Queues to look at.
+    pub wake: mpsc::UnboundedSender<ObjectRef<Queue>>,
+}
+
+impl Observer {
+    /// Runs until it is aborted with its link.
+    pub async fn run(self) {
+        let (tell, mut heard) = mpsc::channel(256);
+        let listener = events::listen(Arc::clone(&self.link), self.access.clone(), self.replica.clone(), tell);
+        let mut listening = pin!(async {
+            if self.observation.events {
+                listener.await;
+            }
+            // Without events, wait for ever: the channel then never says anything.
+            std::future::pending::<()>().await;
+        });
+        let mut resync = interval(self.observation.resync);
+        resync.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        resync.reset();
+        let mut figures = interval(FIGURES_EVERY);
+        figures.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut dirty: HashMap<String, Instant> = HashMap::new();
+        let mut stale = VecDeque::new();
+        let mut silent = false;
+        loop {
+            let due = dirty.values().min().copied();
+            tokio::select! {
+                () = &mut listening => {}
+                Some(heard) = heard.recv() => match heard {
+                    Heard::Changed(host) => {
+                        self.metrics.broker_events.inc();
+                        dirty.entry(host).or_insert_with(|| Instant::now() + GATHER);
+                    }
+                    // What happened while nobody listened is not known.
+                    Heard::Connected => self.read_all().await,
+                },
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    let now = Instant::now();
+                    let names: Vec<String> = dirty.iter().filter(|(_, due)| **due <= now).map(|(name, _)| name.clone()).collect();
+                    dirty.retain(|_, due| *due > now);
+                    let hosts = self.link.hosts();
+                    self.read(hosts.into_iter().filter(|host| names.contains(&host.name)).collect()).await;
+                }
+                _ = resync.tick() => self.read_all().await,
+                _ = figures.tick() => {
+                    self.read_figures(&mut stale).await;
+                    self.tell_silence(&mut silent).await;
+                }
+            }
+        }
+    }
+
+    async fn read_all(&self) {
+        self.read(self.link.hosts()).await;
+    }
+
+    async fn read(&self, hosts: Vec<Arc<Host>>) {
+        stream::iter(hosts).for_each_concurrent(READS_AT_ONCE, |host| self.read_host(host)).await;
+    }
+
+    async fn read_host(&self, host: Arc<Host>) {
+        let read = host.begin_read();
+        match self.link.read(|admin| admin.read_virtual_host(&host.name)).await {
+            Ok(answer) => {
+                self.metrics.resyncs.inc();
+                let found = read.finish(answer);
+                self.wake(&host, &found);
+            }
+            Err(error) => tracing::debug!(broker = self.link.key, virtual_host = host.name, %error, "not read"),
+        }
+    }
+
+    async fn read_figures(&self, stale: &mut VecDeque<(String, String)>) {
+        for host in self.link.hosts() {
+            if !host.look(|seen| seen.is_some()) {
+                continue;
+            }
+            let seen_at = Timestamp::now();
+            let read = host.begin_read();
+            let Ok(queues) = self.link.read(|admin| admin.read_queues(&host.name)).await else { continue };
+            let Some(rest) = host.look(|seen| seen.cloned()) else { continue };
+            let found = read.finish(Some(ObservedVirtualHost { queues, seen_at: Some(seen_at), ..rest }));
+            for name in &found.figures {
+                let entry = (host.name.clone(), name.clone());
+                if !stale.contains(&entry) {
+                    stale.push_back(entry);
+                }
+            }
+            self.wake(&host, &Affected { figures: BTreeSet::new(), ..found });
+        }
+        for (namespace, name) in stale.drain(..stale.len().min(FIGURES_AT_ONCE)) {
+            self.wake_one(&namespace, &name);
+        }
+    }
+
+    /// Queues decide on the observation and would not notice that it is old: they are told when it begins to be.
+    async fn tell_silence(&self, silent: &mut bool) {
+        let down = self.link.down_for();
+        if down.is_some() {
+            // One call, held back by the breaker while it must be: the way an outage's end is found.
+            let _ = self.link.read(|admin| admin.overview()).await;
+        }
+        let now_silent = self.link.down_for().is_some_and(|down| down >= SILENCE);
+        if now_silent != *silent {
+            *silent = now_silent;
+            tracing::warn!(broker = self.link.key, silent = now_silent, "the broker's silence began or ended");
+            for host in self.link.hosts() {
+                self.wake(&host, &Affected { everything: true, ..Affected::default() });
+            }
+        }
+    }
+
+    fn wake(&self, host: &Host, found: &Affected) {
+        let Affected { everything, structure, figures } = found;
+        if *everything {
+            host.look(|seen| {
+                let names: BTreeSet<&str> = seen
+                    .iter()
+                    .flat_map(|seen| seen.queues.keys())
+                    .map(|name| entente_core::queue::desired::owner_of(name))
+                    .collect();
+                names.into_iter().for_each(|name| self.wake_one(&host.name, name));
+            });
+        }
+        structure.union(figures).for_each(|name| self.wake_one(&host.name, name));
+    }
+
+    fn wake_one(&self, namespace: &str, name: &str) {
+        // The receiver is gone only while the process ends.
+        let _ = self.wake.send(ObjectRef::new(name).within(namespace));
+    }
+}

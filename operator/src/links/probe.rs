@@ -1,0 +1,28 @@
+//! How the Broker controller asks a broker how it is.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use entente_core::cluster::observation::{Seen, SeenNode};
+use entente_crds::Broker;
+use futures::try_join;
+
+use super::registry::Links;
+use crate::broker::BrokerProbe;
+
+/// Asks over the shared link.
+pub struct LinkProbe(pub Arc<Links>);
+
+#[async_trait]
+impl BrokerProbe for LinkProbe {
+    async fn probe(&self, broker: &Broker) -> Result<Seen, String> {
+        let link = self.0.get(broker).await.map_err(|error| error.to_string())?;
+        let asked = try_join!(link.read(|admin| admin.overview()), link.read(|admin| admin.nodes()));
+        let (overview, nodes) = asked.map_err(|error| error.to_string())?;
+        let nodes = nodes
+            .into_iter()
+            .map(|entente_broker::admin::Node { name, running, alarms }| SeenNode { name, running, alarms })
+            .collect();
+        Ok(Seen { nodes, version: overview.version })
+    }
+}

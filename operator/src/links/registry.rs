@@ -1,0 +1,165 @@
+//! The links by Broker: made when first asked for, dropped with their Broker or their credentials.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use entente_broker::rabbitmq::{Endpoint, RabbitMq};
+use entente_core::cluster::names;
+use entente_crds::{Broker, Queue};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, Client, ResourceExt};
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinHandle;
+
+use super::link::Link;
+use super::observer::Observer;
+use crate::metrics::Metrics;
+
+/// Why there is no link.
+#[derive(Debug, thiserror::Error)]
+pub enum NoLink {
+    /// The Secret with the credentials does not exist (yet, or any more).
+    #[error("the Secret {0} with the Broker's credentials does not exist")]
+    NoCredentials(String),
+    /// The Secret is not of the form that we write.
+    #[error("the Secret {0} does not hold what it should: {1}")]
+    BadCredentials(String, String),
+    /// The API server did not give it.
+    #[error("the Broker's credentials cannot be read: {0}")]
+    Api(#[source] kube::Error),
+}
+
+/// How links observe their brokers.
+#[derive(Clone, Copy, Debug)]
+pub struct Observation {
+    /// Time between two whole reads.
+    pub resync: Duration,
+    /// Whether the broker's events are listened to.
+    pub events: bool,
+}
+
+/// How a broker is reached over AMQP and HTTP.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// The HTTP API.
+    pub endpoint: Endpoint,
+    /// Host for AMQP.
+    pub host: String,
+    /// Port for AMQP.
+    pub amqp_port: u16,
+}
+
+/// All links.
+pub struct Links {
+    client: Client,
+    cluster_domain: String,
+    replica: String,
+    observation: Observation,
+    metrics: Metrics,
+    /// Queues that must be looked at, since something about them changed at a broker.
+    wake: mpsc::UnboundedSender<ObjectRef<Queue>>,
+    links: Mutex<HashMap<String, Slot>>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    link: Arc<Link>,
+    observer: JoinHandle<()>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.observer.abort();
+    }
+}
+
+impl Links {
+    /// No links yet. `replica` names this process in what it makes at a broker for itself alone.
+    pub fn new(
+        client: Client,
+        cluster_domain: String,
+        replica: String,
+        observation: Observation,
+        metrics: Metrics,
+    ) -> (Arc<Self>, mpsc::UnboundedReceiver<ObjectRef<Queue>>) {
+        let (wake, woken) = mpsc::unbounded_channel();
+        let links = Mutex::default();
+        (Arc::new(Self { client, cluster_domain, replica, observation, metrics, wake, links }), woken)
+    }
+
+    /// The link to a Broker.
+    pub async fn get(&self, broker: &Broker) -> Result<Arc<Link>, NoLink> {
+        let uid = broker.uid().unwrap_or_default();
+        if let Some(slot) = self.links.lock().await.get(&uid) {
+            return Ok(Arc::clone(&slot.link));
+        }
+        // The lock is not held while the API server is asked: one slow answer must not stop all Brokers.
+        let access = self.access(broker).await?;
+        let bad =
+            |error: &dyn std::fmt::Display| NoLink::BadCredentials(names::admin_secret(&broker.name_any()), error.to_string());
+        let admin = RabbitMq::new(access.endpoint.clone()).map_err(|error| bad(&error))?;
+        let mut links = self.links.lock().await;
+        let slot = links.entry(uid.clone()).or_insert_with(|| {
+            let key = entente_core::queue::status::broker_key(broker);
+            let link = Arc::new(Link::new(key, uid, Arc::new(admin), self.metrics.clone()));
+            let observer = Observer {
+                link: Arc::clone(&link),
+                access,
+                replica: self.replica.clone(),
+                observation: self.observation,
+                metrics: self.metrics.clone(),
+                wake: self.wake.clone(),
+            };
+            Slot { link, observer: tokio::spawn(observer.run()) }
+        });
+        Ok(Arc::clone(&slot.link))
+    }
+
+    /// Drops a link whose credentials are no longer accepted: the next one reads the Secret again.
+    pub async fn forget(&self, uid: &str) {
+        self.links.lock().await.remove(uid);
+    }
+
+    /// Drops the links to Brokers that are not among these.
+    pub async fn retain(&self, uids: &HashSet<String>) {
+        self.links.lock().await.retain(|uid, _| uids.contains(uid));
+    }
+
+    async fn access(&self, broker: &Broker) -> Result<Access, NoLink> {
+        let (name, namespace) = (broker.name_any(), broker.namespace().unwrap_or_default());
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &namespace);
+        let secret = names::admin_secret(&name);
+        let data = read(&secrets, &secret).await?;
+        let ca_pem = match names::serving_secret(broker) {
+            None => None,
+            Some(serving) => {
+                let authority = read(&secrets, &serving).await?.remove(names::AUTHORITY_KEY);
+                Some(authority.ok_or_else(|| NoLink::BadCredentials(serving, "ca.crt is missing".to_owned()))?.0)
+            }
+        };
+        let text = |key: &str| {
+            let value = data.get(key).and_then(|value| String::from_utf8(value.0.clone()).ok());
+            value.ok_or_else(|| NoLink::BadCredentials(secret.clone(), format!("{key} is missing or not text")))
+        };
+        let endpoint = Endpoint {
+            uri: names::management_url(broker, &self.cluster_domain),
+            username: text(names::USERNAME_KEY)?,
+            password: text(names::PASSWORD_KEY)?,
+            ca_pem,
+            address: None,
+        };
+        let amqp_port = u16::try_from(names::amqp_port(broker)).unwrap_or_default();
+        Ok(Access { endpoint, host: names::client_host(broker, &self.cluster_domain), amqp_port })
+    }
+}
+
+async fn read(secrets: &Api<Secret>, name: &str) -> Result<std::collections::BTreeMap<String, ByteString>, NoLink> {
+    match secrets.get_opt(name).await {
+        Ok(Some(secret)) => Ok(secret.data.unwrap_or_default()),
+        Ok(None) => Err(NoLink::NoCredentials(name.to_owned())),
+        Err(error) => Err(NoLink::Api(error)),
+    }
+}

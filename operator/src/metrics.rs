@@ -1,0 +1,106 @@
+//! Figures for Prometheus. Labels come from closed sets: no object's name is ever one.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// What was reconciled and what came of it.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Visit {
+    /// Kind of the object.
+    pub kind: &'static str,
+    /// `ok`, `waiting` or `error`.
+    pub outcome: &'static str,
+}
+
+/// What was asked of a broker's administration and what came of it.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Call {
+    /// `read` or `write`.
+    pub kind: &'static str,
+    /// `ok`, `refused`, `outage` or `held back`.
+    pub outcome: &'static str,
+}
+
+/// One kind of object.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Kind {
+    /// Kind of the object.
+    pub kind: &'static str,
+}
+
+/// All figures of the operator.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    /// Visits to objects.
+    pub visits: Family<Visit, Counter>,
+    /// Time of a visit in seconds.
+    pub visit_seconds: Family<Kind, Histogram>,
+    /// Writes to the API server, by the kind of the object.
+    pub api_writes: Family<Kind, Counter>,
+    /// Calls to brokers.
+    pub broker_calls: Family<Call, Counter>,
+    /// Virtual hosts read whole.
+    pub resyncs: Counter,
+    /// Events that arrived from brokers.
+    pub broker_events: Counter,
+    /// 1 while this replica leads.
+    pub leader: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("entente");
+        let visits = Family::default();
+        let visit_seconds = Family::<Kind, Histogram>::new_with_constructor(|| {
+            Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0])
+        });
+        let api_writes = Family::default();
+        let broker_calls = Family::default();
+        let resyncs = Counter::default();
+        let broker_events = Counter::default();
+        let leader = Gauge::default();
+        registry.register("reconciles", "Visits to objects", visits.clone());
+        registry.register("reconcile_seconds", "Time of a visit in seconds", visit_seconds.clone());
+        registry.register("api_writes", "Writes to the API server", api_writes.clone());
+        registry.register("broker_calls", "Calls to brokers' administration", broker_calls.clone());
+        registry.register("broker_resyncs", "Virtual hosts read whole", resyncs.clone());
+        registry.register("broker_events", "Events that arrived from brokers", broker_events.clone());
+        registry.register("leader", "1 while this replica leads", leader.clone());
+        Self { registry: Arc::new(registry), visits, visit_seconds, api_writes, broker_calls, resyncs, broker_events, leader }
+    }
+}
+
+impl Metrics {
+    /// The exposition text (OpenMetrics).
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        if encode(&mut text, &self.registry).is_err() {
+            let _ = writeln!(text, "# encoding failed");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_exposed_with_their_names() {
+        let metrics = Metrics::default();
+        metrics.visits.get_or_create(&Visit { kind: "Queue", outcome: "ok" }).inc();
+        metrics.leader.set(1);
+        let text = metrics.text();
+        assert!(text.contains(r#"entente_reconciles_total{kind="Queue",outcome="ok"} 1"#), "{text}");
+        assert!(text.contains("entente_leader 1"), "{text}");
+    }
+}
