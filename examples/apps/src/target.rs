@@ -1,6 +1,6 @@
 //! Where to connect to, from environment and files.
 
-use std::{env, fs, path::PathBuf, sync::Arc};
+use std::{env, fs, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, anyhow, bail};
 use entente_broker::amqp::{ConnectOptions, Error, OptionsSource, ReconnectPolicy, Tls, address};
@@ -39,7 +39,12 @@ pub fn resolve(common: &Common) -> Result<Target> {
         options.container_id.clone_from(&container_id);
         Ok(options)
     });
-    let policy = ReconnectPolicy { give_up_refused_after: Some(common.give_up_after), ..ReconnectPolicy::default() };
+    // A demonstration waits less patiently than a service would.
+    let policy = ReconnectPolicy {
+        max: Duration::from_secs(2),
+        give_up_refused_after: Some(common.give_up_after),
+        ..ReconnectPolicy::default()
+    };
     Ok(Target { source, address, policy })
 }
 

@@ -29,7 +29,7 @@ use super::{
 };
 
 /// How long an operation may still say something better than "the stream ended".
-const LAST_WORDS: Duration = Duration::from_millis(200);
+const LAST_WORDS: Duration = Duration::from_millis(50);
 /// How long a dropped connection may still say good-bye.
 const GOOD_BYE: Duration = Duration::from_secs(2);
 

@@ -14,6 +14,7 @@ mod connection;
 mod error;
 mod events;
 mod message;
+mod nesting;
 mod options;
 mod outcome;
 mod pipeline;

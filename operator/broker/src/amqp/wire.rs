@@ -19,6 +19,8 @@ use tokio::{
     sync::{oneshot, watch},
 };
 
+use super::nesting::Guard;
+
 type Ended = Option<String>;
 
 /// The stream as it is given to the protocol engine.
@@ -28,6 +30,7 @@ pub(super) struct Wire<Io> {
     /// Taken once it has fired: a oneshot must not be polled again.
     cut: Option<oneshot::Receiver<()>>,
     ended: watch::Sender<Ended>,
+    guard: Guard,
 }
 
 /// The other end: sees the end of the stream, and can bring it about.
@@ -40,7 +43,10 @@ pub(super) struct Lifeline {
 pub(super) fn watched<Io>(io: Io) -> (Wire<Io>, Lifeline) {
     let (cut_tx, cut_rx) = oneshot::channel();
     let (ended_tx, ended_rx) = watch::channel(None);
-    (Wire { io, cut: Some(cut_rx), ended: ended_tx }, Lifeline { cut: Mutex::new(Some(cut_tx)), ended: ended_rx })
+    (
+        Wire { io, cut: Some(cut_rx), ended: ended_tx, guard: Guard::new() },
+        Lifeline { cut: Mutex::new(Some(cut_tx)), ended: ended_rx },
+    )
 }
 
 impl<Io> Wire<Io> {
@@ -88,7 +94,7 @@ impl<F: Future> PollIsReady for Pin<&mut F> {
 
 impl<Io> Drop for Wire<Io> {
     fn drop(&mut self) {
-        self.end(|| "connection is over".to_owned());
+        self.end(|| "given up by this side: the peer was silent for too long or broke the protocol".to_owned());
     }
 }
 
@@ -98,6 +104,7 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Wire<Io> {
         this.check(cx)?;
         let before = buf.filled().len();
         let result = ready!(Pin::new(&mut this.io).poll_read(cx, buf));
+        this.guard.filter(&mut buf.filled_mut()[before..]);
         if result.is_ok() && buf.filled().len() == before && buf.remaining() > 0 {
             this.end(|| "the peer closed the TCP connection".to_owned());
         }
@@ -217,6 +224,6 @@ mod tests {
         let (near, _far) = tokio::io::duplex(64);
         let (wire, lifeline) = watched(near);
         drop(wire);
-        assert_eq!(lifeline.ended().await, "connection is over");
+        assert!(lifeline.ended().await.contains("silent for too long"));
     }
 }
