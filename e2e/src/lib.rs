@@ -1,1 +1,14 @@
-//! Test support.
+//! What tests and benchmarks against a real cluster share.
+//!
+//! They speak to three sides: Kubernetes as an administrator, the broker behind the operator's back, and the audit log and the
+//! broker's access log, where writes are counted by those who receive them.
+
+pub mod access_log;
+pub mod amqp;
+pub mod audit;
+pub mod broker;
+pub mod cluster;
+pub mod operator;
+pub mod queue;
+pub mod scene;
+pub mod wait;

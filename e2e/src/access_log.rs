@@ -1,0 +1,69 @@
+//! The broker's own access log of its HTTP API, on each of its nodes.
+//!
+//! It is there because `e2e/values.yaml` asks for it by `management.http_log_dir`.
+
+use anyhow::{Context, Result, ensure};
+use kube::api::ListParams;
+use tokio::process::Command;
+
+use crate::cluster::{Cluster, SYSTEM};
+
+/// Lines seen of each node.
+#[derive(Clone, Debug)]
+pub struct Mark(Vec<(String, usize)>);
+
+/// How many lines there are now. Fails where the broker writes no such log: zero would then mean nothing.
+pub async fn mark(cluster: &Cluster) -> Result<Mark> {
+    let nodes = read(cluster).await?;
+    ensure!(
+        nodes.iter().any(|(_, lines)| !lines.is_empty()),
+        "the broker writes no access log; install the chart with e2e/values.yaml (make install)"
+    );
+    Ok(Mark(nodes.into_iter().map(|(node, lines)| (node, lines.len())).collect()))
+}
+
+/// Requests since then that may change something: all that are neither GET nor HEAD.
+pub async fn writes_since(cluster: &Cluster, mark: &Mark) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for (node, lines) in read(cluster).await? {
+        let before = mark.0.iter().find(|(name, _)| *name == node).map_or(0, |(_, count)| *count);
+        ensure!(lines.len() >= before, "{node} was restarted meanwhile, and its access log begins anew");
+        found.extend(lines.into_iter().skip(before).filter(|line| is_write(line)));
+    }
+    Ok(found)
+}
+
+async fn read(cluster: &Cluster) -> Result<Vec<(String, Vec<String>)>> {
+    let pods = cluster.pods(SYSTEM).list(&ListParams::default().labels("entente.dev/broker=main")).await?;
+    let mut nodes = Vec::new();
+    for pod in pods {
+        let name = pod.metadata.name.unwrap_or_default();
+        // One file an hour, named so that they sort by time.
+        let arguments = ["-n", SYSTEM, "exec", &name, "--", "sh", "-c", "cat /tmp/http/* 2>/dev/null || true"];
+        let output = Command::new("kubectl").args(arguments).output().await.context("kubectl: . /var/lib/entente-e2e/env")?;
+        ensure!(output.status.success(), "the access log of {name}: {}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8_lossy(&output.stdout);
+        nodes.push((name, text.lines().map(ToOwned::to_owned).collect()));
+    }
+    Ok(nodes)
+}
+
+fn is_write(line: &str) -> bool {
+    let request = line.split('"').nth(1).unwrap_or_default();
+    !request.starts_with("GET ") && !request.starts_with("HEAD ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reading_is_no_write() {
+        let line = |method: &str| {
+            format!("198.18.0.7 - entente [25/Nov/2026:09:00:00 +0000] \"{method} /api/queues/a/q HTTP/1.1\" 201 0 \"\" \"\"")
+        };
+        assert!(!is_write(&line("GET")) && !is_write(&line("HEAD")));
+        assert!(is_write(&line("PUT")) && is_write(&line("DELETE")) && is_write(&line("POST")));
+        assert!(is_write("unreadable"), "what is not understood must not pass for nothing");
+    }
+}

@@ -1,0 +1,38 @@
+//! `make bench-reconcile`: how fast Queues are Ready, and what a restart of the operator writes.
+//!
+//! Needs the chart installed on an otherwise idle cluster. `ENTENTE_BENCH_TRIES` (200), `ENTENTE_BENCH_BURST` (300) and
+//! `ENTENTE_BENCH_QUEUES` (1000) change the sizes. Everything that is made is removed afterwards.
+
+mod burst;
+mod one_queue;
+mod report;
+mod restart;
+mod until_ready;
+
+use anyhow::Result;
+use entente_e2e::operator;
+use entente_e2e::scene::{Scene, scene};
+use report::Report;
+
+fn size(variable: &str, default: usize) -> usize {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let mut report = Report::default();
+    let outcome = measure(&mut report).await;
+    // What was measured before a failure is worth telling.
+    report.write()?;
+    outcome
+}
+
+async fn measure(report: &mut Report) -> Result<()> {
+    scene("bench-one", async |scene: &Scene| {
+        operator::await_leader(&scene.cluster).await?;
+        one_queue::measure(scene, size("ENTENTE_BENCH_TRIES", 200), report).await
+    })
+    .await?;
+    scene("bench-burst", async |scene: &Scene| burst::measure(scene, size("ENTENTE_BENCH_BURST", 300), report).await).await?;
+    scene("bench-restart", async |scene: &Scene| restart::measure(scene, size("ENTENTE_BENCH_QUEUES", 1000), report).await).await
+}

@@ -1,0 +1,61 @@
+//! One quorum Queue on an idle cluster: from just before it is created to the event that shows it Ready.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use entente_e2e::scene::Scene;
+use entente_e2e::wait::seconds;
+use serde_json::json;
+
+use crate::report::Report;
+use crate::until_ready::ReadyWatch;
+
+pub async fn measure(scene: &Scene, tries: usize, report: &mut Report) -> Result<()> {
+    // The first one brings the virtual host into being.
+    scene.create_ready("first", json!({})).await?;
+    let mut took = Vec::with_capacity(tries);
+    let mut watch = ReadyWatch::begin(scene).await?;
+    let mut since = Instant::now();
+    for number in 0..tries {
+        // A watch has a limit of its own.
+        if since.elapsed() > seconds(240) {
+            watch = ReadyWatch::begin(scene).await?;
+            since = Instant::now();
+        }
+        let name = format!("q{number}");
+        let begin = Instant::now();
+        scene.create(&name, json!({"deletionPolicy": "Delete"})).await?;
+        took.push(watch.ready(&name, seconds(30)).await?.duration_since(begin));
+        scene.delete(&name).await?;
+        scene.gone(&name, seconds(30)).await?;
+        // Idle again: its dead-letter queue and statistics are done with.
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+    took.sort();
+    let millis = |share: f64| rank(&took, share).as_secs_f64() * 1_000.0;
+    report.add("one queue", "ready_p50_ms", "ms", millis(0.50), "<= 34");
+    report.add("one queue", "ready_p99_ms", "ms", millis(0.99), "<= 80");
+    report.add("one queue", "ready_max_ms", "ms", millis(1.0), "");
+    Ok(())
+}
+
+/// Nearest rank: the smallest value that at least this share does not exceed.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+fn rank(sorted: &[Duration], share: f64) -> Duration {
+    let index = ((sorted.len() as f64) * share).ceil() as usize;
+    sorted.get(index.saturating_sub(1)).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_rank() {
+        let all: Vec<Duration> = (1..=200).map(Duration::from_millis).collect();
+        assert_eq!(rank(&all, 0.5), Duration::from_millis(100));
+        assert_eq!(rank(&all, 0.99), Duration::from_millis(198));
+        assert_eq!(rank(&all, 1.0), Duration::from_millis(200));
+        assert_eq!(rank(&[], 0.5), Duration::ZERO);
+    }
+}

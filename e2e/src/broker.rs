@@ -1,0 +1,132 @@
+//! A Broker behind the operator's back: as its administrator, by way of its Service's address.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use entente_broker::amqp::{ConnectOptions, Connection, Tls};
+use entente_broker::rabbitmq::{Endpoint, RabbitMq};
+use entente_broker::tls::client_config;
+use k8s_openapi::api::core::v1::Secret;
+use reqwest::{Client, Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::cluster::Cluster;
+
+/// Access to one Broker.
+pub struct BrokerAccess {
+    /// Administration as the operator does it.
+    pub admin: RabbitMq,
+    /// User name of the administrator.
+    pub username: String,
+    /// Password of the administrator.
+    pub password: String,
+    http: Client,
+    host: String,
+    address: String,
+    ca: Vec<u8>,
+}
+
+impl BrokerAccess {
+    /// Access to the Broker of this name.
+    pub async fn of(cluster: &Cluster, namespace: &str, name: &str) -> Result<Self> {
+        let secrets = cluster.secrets(namespace);
+        let admin = secrets.get(&format!("{name}-admin")).await?;
+        let (username, password) = (text(&admin, "username")?, text(&admin, "password")?);
+        let ca = text(&secrets.get(&format!("{name}-tls")).await?, "ca.crt")?.into_bytes();
+        let service = cluster.services(namespace).get(name).await?;
+        let address = service.spec.and_then(|spec| spec.cluster_ip).context("the Broker's Service has no address")?;
+        let host = format!("{name}.{namespace}.svc");
+        let management = SocketAddr::new(address.parse()?, 15671);
+        let http = Client::builder()
+            .timeout(Duration::from_secs(15))
+            .no_proxy()
+            .tls_backend_preconfigured(client_config(Some(&ca))?)
+            .resolve(&host, management)
+            .build()?;
+        let admin = RabbitMq::new(Endpoint {
+            uri: format!("https://{host}:15671"),
+            username: username.clone(),
+            password: password.clone(),
+            ca_pem: Some(ca.clone()),
+            address: Some(management),
+        })?;
+        Ok(Self { admin, username, password, http, host, address, ca })
+    }
+
+    /// An AMQP 1.0 connection to a virtual host.
+    pub async fn connect(&self, virtual_host: &str) -> Result<Connection> {
+        let mut options = ConnectOptions::new(&self.address, 5671, &self.username, &self.password);
+        virtual_host.clone_into(&mut options.virtual_host);
+        options.tls = Some(Tls::from_ca_pem(&self.ca, &self.host)?);
+        Ok(Connection::connect(&options).await?)
+    }
+
+    /// Reads below `/api/`; `None` where there is nothing.
+    pub async fn get(&self, path: &str) -> Result<Option<Value>> {
+        let (status, body) = self.call(Method::GET, path, None).await?;
+        match status {
+            StatusCode::NOT_FOUND => Ok(None),
+            _ if status.is_success() => Ok(Some(serde_json::from_str(&body)?)),
+            _ => bail!("GET {path}: {status} {body}"),
+        }
+    }
+
+    /// Writes below `/api/`.
+    pub async fn put(&self, path: &str, body: Value) -> Result<()> {
+        let (status, body) = self.call(Method::PUT, path, Some(body)).await?;
+        if !status.is_success() {
+            bail!("PUT {path}: {status} {body}");
+        }
+        Ok(())
+    }
+
+    /// Deletes below `/api/`; what is not there is fine.
+    pub async fn delete(&self, path: &str) -> Result<()> {
+        let (status, body) = self.call(Method::DELETE, path, None).await?;
+        if !status.is_success() && status != StatusCode::NOT_FOUND {
+            bail!("DELETE {path}: {status} {body}");
+        }
+        Ok(())
+    }
+
+    /// A queue as the HTTP API tells it.
+    pub async fn queue(&self, virtual_host: &str, name: &str) -> Result<Option<Value>> {
+        self.get(&format!("queues/{virtual_host}/{name}")).await
+    }
+
+    /// Names of all queues of a virtual host.
+    pub async fn queue_names(&self, virtual_host: &str) -> Result<Vec<String>> {
+        let all = self.get(&format!("queues/{virtual_host}?disable_stats=true")).await?.unwrap_or(json!([]));
+        let all = all.as_array().cloned().unwrap_or_default();
+        let mut names: Vec<String> = all.iter().filter_map(|queue| Some(queue["name"].as_str()?.to_owned())).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// All that is declared in a virtual host.
+    pub async fn definitions(&self, virtual_host: &str) -> Result<Value> {
+        self.get(&format!("definitions/{virtual_host}")).await?.context("there is no such virtual host")
+    }
+
+    /// The settings of a queue that a policy makes.
+    pub async fn effective(&self, virtual_host: &str, name: &str, key: &str) -> Result<Option<Value>> {
+        let queue = self.queue(virtual_host, name).await?;
+        Ok(queue.and_then(|queue| queue.get("effective_policy_definition")?.get(key).cloned()))
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<(StatusCode, String)> {
+        let url = format!("https://{}:15671/api/{path}", self.host);
+        let mut request = self.http.request(method, url).basic_auth(&self.username, Some(&self.password));
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await?;
+        Ok((answer.status(), answer.text().await?))
+    }
+}
+
+fn text(secret: &Secret, key: &str) -> Result<String> {
+    let data = secret.data.as_ref().and_then(|data| data.get(key)).with_context(|| format!("the Secret has no {key}"))?;
+    Ok(String::from_utf8(data.0.clone())?)
+}

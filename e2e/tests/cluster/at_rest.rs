@@ -1,0 +1,67 @@
+//! Nothing changes, so nothing is written (invariant I6). Counted by the receivers: audit log and the broker's access log.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use entente_e2e::scene::{Scene, scene};
+use entente_e2e::wait::{holds, seconds};
+use entente_e2e::{access_log, audit, operator};
+use serde_json::json;
+
+const QUEUES: usize = 200;
+
+fn rest() -> Duration {
+    seconds(std::env::var("ENTENTE_E2E_REST").ok().and_then(|text| text.parse().ok()).unwrap_or(180))
+}
+
+/// Waits until nobody has written for a while: the last statistics are in.
+async fn settle(scene: &Scene) -> Result<()> {
+    holds("writes cease", seconds(90), async || {
+        let (api, broker) = (audit::mark()?, access_log::mark(&scene.cluster).await?);
+        tokio::time::sleep(seconds(8)).await;
+        let api = audit::writes_since(api, &audit::operator_user())?;
+        let broker = access_log::writes_since(&scene.cluster, &broker).await?;
+        ensure!(api.is_empty() && broker.is_empty(), "to the API server {api:?}, to the broker {broker:?}");
+        Ok(true)
+    })
+    .await
+    .map(drop)
+}
+
+async fn nothing_written(scene: &Scene, what: &str, during: impl AsyncFnOnce() -> Result<()>) -> Result<()> {
+    let (api, broker) = (audit::mark()?, access_log::mark(&scene.cluster).await?);
+    during().await?;
+    let api = audit::writes_since(api, &audit::operator_user())?;
+    let broker = access_log::writes_since(&scene.cluster, &broker).await?;
+    println!("{what}: {} writes to the API server (leases aside), {} to the broker", api.len(), broker.len());
+    let words: Vec<String> = api.iter().take(10).map(ToString::to_string).collect();
+    ensure!(api.is_empty() && broker.is_empty(), "{what}: API server {words:?}, broker {:?}", &broker[..broker.len().min(10)]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn i6_nothing_is_written_at_rest_nor_by_a_restart() -> Result<()> {
+    scene("rest", async |scene| {
+        scene.create_many("q", QUEUES / 2, &json!({"deletionPolicy": "Delete"})).await?;
+        scene.create_many("p", QUEUES / 2, &json!({"deletionPolicy": "Delete", "maxLength": 100})).await?;
+        println!("{QUEUES} Queues Ready in {:?}", scene.all_ready(seconds(120)).await?);
+        settle(scene).await?;
+        let outcome = async {
+            nothing_written(scene, &format!("{QUEUES} Queues at rest for {:?}", rest()), async || {
+                tokio::time::sleep(rest()).await;
+                Ok(())
+            })
+            .await?;
+            nothing_written(scene, &format!("restart with {QUEUES} unchanged Queues"), async || {
+                operator::restart(&scene.cluster).await?;
+                tokio::time::sleep(seconds(20)).await;
+                Ok(())
+            })
+            .await
+        }
+        .await;
+        scene.delete_all(seconds(120)).await?;
+        outcome
+    })
+    .await
+}

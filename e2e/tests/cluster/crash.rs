@@ -1,0 +1,130 @@
+//! The operator killed while much changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Result, ensure};
+use entente_e2e::amqp::{receive, send};
+use entente_e2e::operator;
+use entente_e2e::scene::{Scene, scene};
+use entente_e2e::wait::{holds, seconds};
+use futures::try_join;
+use kube::api::ListParams;
+use serde_json::json;
+
+const QUEUES: u64 = 100;
+const KILLS: usize = 4;
+const MESSAGES: usize = 20;
+
+/// A small generator, so that a seed alone repeats a run's choices.
+struct Chance(u64);
+
+impl Chance {
+    /// xorshift64*: a number below `bound`.
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % bound
+    }
+
+    async fn pause(&mut self, least: u64, most: u64) {
+        tokio::time::sleep(Duration::from_millis(least + self.below(most - least))).await;
+    }
+}
+
+fn seed() -> Result<u64> {
+    Ok(match std::env::var("ENTENTE_E2E_SEED") {
+        Ok(text) => text.parse()?,
+        Err(_) => u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?,
+    } | 1)
+}
+
+/// Creates, changes and deletes. Returns what is declared in the end: each Queue's `maxLength`.
+async fn churn(scene: &Scene, chance: &mut Chance) -> Result<BTreeMap<String, i64>> {
+    let mut declared = BTreeMap::new();
+    for number in 0..QUEUES {
+        let name = format!("q{number}");
+        let length = 1 + i64::try_from(chance.below(1_000))?;
+        scene.create(&name, json!({"maxLength": length, "deletionPolicy": "Delete"})).await?;
+        declared.insert(name, length);
+        // One of those that are there: changed or deleted, perhaps before it was ever Ready.
+        let index = usize::try_from(chance.below(declared.len() as u64))?;
+        let Some(other) = declared.keys().nth(index).cloned() else { continue };
+        match chance.below(3) {
+            0 => {
+                let length = 1 + i64::try_from(chance.below(1_000))?;
+                scene.patch(&other, json!({"spec": {"maxLength": length}})).await?;
+                declared.insert(other, length);
+            }
+            1 => {
+                scene.delete(&other).await?;
+                declared.remove(&other);
+            }
+            _ => {}
+        }
+        chance.pause(50, 350).await;
+    }
+    Ok(declared)
+}
+
+async fn kills(scene: &Scene, chance: &mut Chance) -> Result<()> {
+    let mut done = 0;
+    while done < KILLS {
+        chance.pause(300, 4_000).await;
+        if let Some(name) = operator::kill_leader(&scene.cluster).await? {
+            done += 1;
+            println!("kill {done}: {name}");
+        }
+        operator::await_leader(&scene.cluster).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn i1_i9_killed_at_random_points_it_converges_and_loses_nothing() -> Result<()> {
+    scene("crash", async |scene| {
+        let seed = seed()?;
+        println!("ENTENTE_E2E_SEED={seed}");
+        scene.create_ready("kept", json!({"maxLength": 100_000})).await?;
+        send(&scene.broker, &scene.namespace, "kept", MESSAGES).await?;
+
+        let (mut first, mut second) = (Chance(seed), Chance(seed.rotate_left(32) | 1));
+        let (mut declared, ()) = try_join!(churn(scene, &mut first), kills(scene, &mut second))?;
+        declared.insert("kept".to_owned(), 100_000);
+
+        let queues = scene.queues();
+        let took = holds("only what is declared is left", seconds(120), async || {
+            let left: BTreeSet<String> =
+                queues.list(&ListParams::default()).await?.into_iter().filter_map(|queue| queue.metadata.name).collect();
+            ensure!(left.iter().eq(declared.keys()), "{} Queues, {} declared", left.len(), declared.len());
+            Ok(true)
+        })
+        .await?;
+        println!("deletions done {took:?} after the last change, all Ready {:?} later", scene.all_ready(seconds(120)).await?);
+
+        let expected: BTreeSet<String> = declared.keys().flat_map(|name| [name.clone(), format!("{name}.dead")]).collect();
+        holds("the broker holds exactly what is declared", seconds(30), async || {
+            let names: BTreeSet<String> = scene.broker.queue_names(&scene.namespace).await?.into_iter().collect();
+            let (missing, surplus): (Vec<_>, Vec<_>) =
+                (expected.difference(&names).collect(), names.difference(&expected).collect());
+            ensure!(missing.is_empty() && surplus.is_empty(), "missing {missing:?}, left over {surplus:?}");
+            let policies = scene.broker.get(&format!("policies/{}", scene.namespace)).await?.unwrap_or_default();
+            let lengths: BTreeMap<String, i64> = policies
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|policy| {
+                    let name = policy["name"].as_str()?.strip_prefix("entente.queue.")?.to_owned();
+                    Some((name, policy["definition"]["max-length"].as_i64()?))
+                })
+                .collect();
+            ensure!(lengths == declared, "settings differ");
+            Ok(true)
+        })
+        .await?;
+        receive(&scene.broker, &scene.namespace, "kept", MESSAGES).await?;
+        Ok(())
+    })
+    .await
+}

@@ -1,0 +1,12 @@
+//! End to end: a real Kubernetes, the installed chart, a real Broker of three nodes.
+//!
+//! They run one after another (`e2e/run.sh`): some kill what all need.
+
+mod at_rest;
+mod crash;
+mod deletion;
+mod drift;
+mod order_of_deletion;
+mod queue;
+mod refusal;
+mod secrecy;
