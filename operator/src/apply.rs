@@ -32,7 +32,9 @@ pub enum Applied {
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     /// It is somebody else's (invariant I2).
-    #[error("the {kind} {namespace}/{name} exists and is not this Broker's; remove or rename it, or create a Broker of another name")]
+    #[error(
+        "the {kind} {namespace}/{name} exists and is not this Broker's; remove or rename it, or create a Broker of another name"
+    )]
     Foreign {
         /// Kind of the object.
         kind: String,
@@ -64,9 +66,15 @@ pub enum ApplyError {
 }
 
 /// What an object of a Broker must be able to do.
-pub trait Object: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize {}
+pub trait Object:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize
+{
+}
 
-impl<K> Object for K where K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize {}
+impl<K> Object for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize
+{
+}
 
 /// Reads an object that is to be this Broker's own: `None` if there is none, an error if it is somebody else's.
 pub async fn read_own<K: Object>(client: &Client, owner: Identity<'_>, name: &str) -> Result<Option<K>, ApplyError> {
@@ -99,7 +107,8 @@ pub async fn apply<K: Object>(client: &Client, owner: Identity<'_>, desired: &K)
     }
     let api: Api<K> = Api::namespaced(client.clone(), owner.namespace);
     let params = PatchParams::apply(MANAGER).force();
-    let stored = api.patch(&name, &params, &Patch::Apply(&wanted)).await.map_err(|source| api_error::<K>(&name, "applied", source))?;
+    let stored =
+        api.patch(&name, &params, &Patch::Apply(&wanted)).await.map_err(|source| api_error::<K>(&name, "applied", source))?;
     log::<K>(owner, &name, &done);
     Ok((done, stored))
 }

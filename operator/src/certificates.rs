@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use entente_core::cluster::secrets::KeyPair;
 use jiff::Timestamp;
-use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyUsagePurpose,
+};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 /// The authority outlives most Brokers: clients that keep its certificate need not fetch it again.
@@ -108,7 +110,8 @@ pub const AUTHORITY_IS_OLD: &str = "it ends within a year";
 pub fn check(serving: &KeyPair, authority: &str, hosts: &[String], now: Timestamp) -> Verdict {
     let unreadable = Verdict::Replace("it cannot be read");
     let (Some(der), Some(authority)) = (der_of(&serving.certificate), der_of(authority)) else { return unreadable };
-    let (Ok((_, certificate)), Ok((_, authority))) = (X509Certificate::from_der(&der), X509Certificate::from_der(&authority)) else {
+    let (Ok((_, certificate)), Ok((_, authority))) = (X509Certificate::from_der(&der), X509Certificate::from_der(&authority))
+    else {
         return unreadable;
     };
     if certificate.verify_signature(Some(authority.public_key())).is_err() {
@@ -185,7 +188,10 @@ mod tests {
         more.push("main.other.svc".into());
         assert_eq!(check(&serving, &authority.certificate, &more, after(0)), Verdict::Replace("it does not cover all names"));
         let mixed = KeyPair { private_key: other.private_key.clone(), ..serving };
-        assert_eq!(check(&mixed, &authority.certificate, &hosts(), after(0)), Verdict::Replace("its private key is another one's"));
+        assert_eq!(
+            check(&mixed, &authority.certificate, &hosts(), after(0)),
+            Verdict::Replace("its private key is another one's")
+        );
         let garbage = KeyPair { certificate: "x".into(), private_key: "y".into() };
         assert_eq!(check(&garbage, &authority.certificate, &hosts(), after(0)), Verdict::Replace("it cannot be read"));
         assert_eq!(check_authority(&garbage, after(0)), Verdict::Replace("its certificate cannot be read"));

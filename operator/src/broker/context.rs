@@ -22,7 +22,8 @@ impl Namespaces {
     /// From a list as the command line has it: `*` among them stands for every one; of none at all,
     /// it is the operator's own.
     pub fn parse<'a>(names: impl IntoIterator<Item = &'a str>, operator_namespace: &str) -> Self {
-        let mut names: BTreeSet<String> = names.into_iter().map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let mut names: BTreeSet<String> =
+            names.into_iter().map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
         if names.contains("*") {
             return Self::All;
         }

@@ -120,6 +120,11 @@ impl From<NoRandomness> for Halt {
 
 /// One look at one Broker.
 pub async fn reconcile(broker: &Broker, ctx: &BrokerContext) -> Result<Outcome, Error> {
+    // On the heap: every caller's future would hold all the objects' otherwise.
+    Box::pin(reconcile_one(broker, ctx)).await
+}
+
+async fn reconcile_one(broker: &Broker, ctx: &BrokerContext) -> Result<Outcome, Error> {
     let identity = names::identity(broker).ok_or(Error::NoIdentity)?;
     if broker.metadata.deletion_timestamp.is_some() {
         ctx.forget(identity.uid);
@@ -273,7 +278,7 @@ pub async fn run(ctx: Arc<BrokerContext>, shutdown: impl Future<Output = ()> + S
         .graceful_shutdown_on(shutdown)
         .run(
             |broker, ctx| async move {
-                let outcome = Box::pin(reconcile(&broker, &ctx)).await?;
+                let outcome = reconcile(&broker, &ctx).await?;
                 Ok::<_, Error>(outcome.again.map_or_else(Action::await_change, Action::requeue))
             },
             retry,

@@ -8,6 +8,8 @@ pub mod nodes;
 pub mod observe;
 pub mod probe;
 pub mod secrets;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use context::{BrokerContext, BrokerSettings, Namespaces};
 pub use controller::{Error, Outcome, reconcile, run};

@@ -66,14 +66,21 @@ pub async fn roll(
     let Step::Replace(name) = &step else { return Ok(step) };
     let ready = seen_pods.iter().any(|pod| pod.name == *name && pod.ready);
     if ready && disruption_budget::max_unavailable(broker) == 0 {
-        return Ok(Step::Wait { message: "a change waits: spec.disruption.maxUnavailable is 0, so no node may be restarted".to_owned() });
+        return Ok(Step::Wait {
+            message: "a change waits: spec.disruption.maxUnavailable is 0, so no node may be restarted".to_owned(),
+        });
     }
     let uid = pods.iter().find(|pod| pod.metadata.name.as_ref() == Some(name)).and_then(|pod| pod.metadata.uid.clone());
     let delete = DeleteParams { preconditions: Some(Preconditions { uid, resource_version: None }), ..DeleteParams::default() };
     let api: Api<Pod> = Api::namespaced(ctx.client.clone(), identity.namespace);
     match api.evict(name, &EvictParams { delete_options: Some(delete), ..EvictParams::default() }).await {
         Ok(_) => {
-            tracing::info!(namespace = identity.namespace, broker = identity.name, pod = name, "node restarted to take up a change");
+            tracing::info!(
+                namespace = identity.namespace,
+                broker = identity.name,
+                pod = name,
+                "node restarted to take up a change"
+            );
             Ok(step)
         }
         Err(kube::Error::Api(status)) if status.code == 429 => {
@@ -86,7 +93,12 @@ pub async fn roll(
 }
 
 /// Grows volumes that are smaller than declared. Returns why they do not grow, if so.
-pub async fn grow_volumes(ctx: &BrokerContext, broker: &Broker, identity: Identity<'_>, now: Timestamp) -> Result<Option<String>, Error> {
+pub async fn grow_volumes(
+    ctx: &BrokerContext,
+    broker: &Broker,
+    identity: Identity<'_>,
+    now: Timestamp,
+) -> Result<Option<String>, Error> {
     let api: Api<PersistentVolumeClaim> = Api::namespaced(ctx.client.clone(), identity.namespace);
     let claims = api
         .list(&ListParams::default().labels(&meta::selector_text(identity.name)))

@@ -135,7 +135,12 @@ async fn overwrite(client: &Client, identity: Identity<'_>, wanted: &Secret, the
             &Patch::Merge(&patch),
         )
         .await
-        .map_err(|source| ApplyError::Api { kind: "Secret".to_owned(), name: name.clone(), verb: "changed", source: Box::new(source) })?;
+        .map_err(|source| ApplyError::Api {
+            kind: "Secret".to_owned(),
+            name: name.clone(),
+            verb: "changed",
+            source: Box::new(source),
+        })?;
     tracing::info!(kind = "Secret", namespace = identity.namespace, name, broker = identity.name, "object written");
     Ok(stored)
 }
@@ -162,6 +167,9 @@ async fn check_given(client: &Client, broker: &Broker, identity: Identity<'_>) -
     }
     Err(Halt::Refused(Refusal {
         reason: reasons::INVALID,
-        message: format!("tls.secretRef: the Secret {name} of this namespace needs {}; create it or add them", missing.join(", ")),
+        message: format!(
+            "tls.secretRef: the Secret {name} of this namespace needs {}; create it or add them",
+            missing.join(", ")
+        ),
     }))
 }

@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn ordinary_settings_are_taken() {
-        let text = "# a comment\n\nheartbeat = 10\nmanagement.path_prefix = /mq\nlog.connection.level = error\nconsumer_timeout=1\n";
+        let text =
+            "# a comment\n\nheartbeat = 10\nmanagement.path_prefix = /mq\nlog.connection.level = error\nconsumer_timeout=1\n";
         assert_eq!(check(text), Vec::<String>::new());
         assert!(problems(&broker("main", "messaging", |_| {}), identity(&broker("main", "m", |_| {})).unwrap()).is_empty());
     }

@@ -75,6 +75,8 @@ fn listeners(settings: &mut Settings, broker: &Broker) {
         settings.add("ssl_options.fail_if_no_peer_cert", "false");
         settings.add("ssl_options.versions.1", "tlsv1.3");
         settings.add("ssl_options.versions.2", "tlsv1.2");
+        // Otherwise the plain one starts beside it, on its default port.
+        settings.add("prometheus.tcp.listener", "none");
         for (name, port) in [("management", ports::MANAGEMENT_TLS), ("prometheus", ports::PROMETHEUS_TLS)] {
             settings.add(format!("{name}.ssl.port"), port.to_string());
             settings.certificate(&format!("{name}.ssl"));
@@ -167,6 +169,7 @@ mod tests {
             "management.ssl.port = 15671",
             "management.ssl.certfile = /etc/entente/tls/tls.crt",
             "prometheus.ssl.port = 15691",
+            "prometheus.tcp.listener = none",
             "mqtt.listeners.tcp = none",
             "mqtt.listeners.ssl.default = 8883",
             "stomp.listeners.ssl.default = 61614",

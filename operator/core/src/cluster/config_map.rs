@@ -26,7 +26,11 @@ pub fn build(broker: &Broker, identity: Identity<'_>) -> ConfigMap {
 /// Left out, on purpose: the number of nodes (a node reads it when it starts; growing must not
 /// restart the others) and certificates (RabbitMQ reads the files again for new connections).
 pub fn restart_hash(broker: &Broker, identity: Identity<'_>) -> String {
-    subset::digest(&json!([config::text(broker, identity), config::ADVANCED_CONFIG, channels::enabled_plugins(broker.spec.channels)]))
+    subset::digest(&json!([
+        config::text(broker, identity),
+        config::ADVANCED_CONFIG,
+        channels::enabled_plugins(broker.spec.channels)
+    ]))
 }
 
 #[cfg(test)]

@@ -288,7 +288,10 @@ mod tests {
                 ca_secret: None,
             }
         );
-        assert_eq!(node_prometheus_url(&main, 2, "cluster.local"), "http://main-broker-2.main-nodes.messaging.svc.cluster.local:15692");
+        assert_eq!(
+            node_prometheus_url(&main, 2, "cluster.local"),
+            "http://main-broker-2.main-nodes.messaging.svc.cluster.local:15692"
+        );
     }
 
     #[test]

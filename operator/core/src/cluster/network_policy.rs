@@ -8,7 +8,9 @@
 use std::collections::BTreeMap;
 
 use entente_crds::Broker;
-use k8s_openapi::api::networking::v1::{NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec};
+use k8s_openapi::api::networking::v1::{
+    NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
@@ -65,7 +67,11 @@ fn namespace(name: &str) -> NetworkPolicyPeer {
 fn ports(listeners: &[Listener]) -> Vec<NetworkPolicyPort> {
     listeners
         .iter()
-        .map(|listener| NetworkPolicyPort { port: Some(IntOrString::Int(listener.port)), protocol: Some("TCP".to_owned()), end_port: None })
+        .map(|listener| NetworkPolicyPort {
+            port: Some(IntOrString::Int(listener.port)),
+            protocol: Some("TCP".to_owned()),
+            end_port: None,
+        })
         .collect()
 }
 

@@ -82,7 +82,8 @@ const TROUBLE_LIMIT: usize = 200;
 /// would be a write of the status.
 fn trouble(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
-    let unscheduled = status.conditions.iter().flatten().find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
+    let unscheduled =
+        status.conditions.iter().flatten().find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
     if let Some(condition) = unscheduled {
         let message: String = condition.message.as_deref().unwrap_or_default().chars().take(TROUBLE_LIMIT).collect();
         return Some(format!("not scheduled: {message}"));
@@ -94,7 +95,9 @@ fn trouble(pod: &Pod) -> Option<String> {
         return Some(format!("the image {} cannot be pulled", container.image));
     }
     let ended = |state: Option<&ContainerState>| state.and_then(|state| state.terminated.as_ref()).map(|ended| ended.exit_code);
-    if let Some(code) = ended(container.state.as_ref()).or_else(|| ended(container.last_state.as_ref()).filter(|_| !container.ready)) {
+    if let Some(code) =
+        ended(container.state.as_ref()).or_else(|| ended(container.last_state.as_ref()).filter(|_| !container.ready))
+    {
         return Some(format!("its container ended with exit code {code}; see the pod's log"));
     }
     match reason {
@@ -179,8 +182,7 @@ mod tests {
     #[test]
     fn a_pod_without_a_place_says_so() {
         let main = broker("main", "messaging", |_| {});
-        let status =
-            json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]});
+        let status = json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]});
         let seen = pods(&main, &set(2), &[pod("main-broker-0", "new", &status), pod("main-broker-1", "new", &ready())]);
         assert_eq!(seen[0].trouble.as_deref(), Some("not scheduled: 0/3 nodes"));
         assert_eq!(seen[1].trouble, None);

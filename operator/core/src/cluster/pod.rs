@@ -7,9 +7,10 @@ use entente_crds::broker::Spread;
 use entente_crds::meta::CONFIG_HASH_ANNOTATION;
 use k8s_openapi::api::core::v1::{
     Affinity, Capabilities, ConfigMapKeySelector, ConfigMapProjection, ConfigMapVolumeSource, Container, ContainerPort,
-    EmptyDirVolumeSource, EnvVar, EnvVarSource, KeyToPath, ObjectFieldSelector, PodAffinityTerm, PodAntiAffinity, PodSecurityContext,
-    PodSpec, PodTemplateSpec, Probe, ProjectedVolumeSource, SeccompProfile, SecretProjection, SecretVolumeSource, SecurityContext,
-    TCPSocketAction, TopologySpreadConstraint, Volume, VolumeMount, VolumeProjection, WeightedPodAffinityTerm,
+    EmptyDirVolumeSource, EnvVar, EnvVarSource, KeyToPath, ObjectFieldSelector, PodAffinityTerm, PodAntiAffinity,
+    PodSecurityContext, PodSpec, PodTemplateSpec, Probe, ProjectedVolumeSource, SeccompProfile, SecretProjection,
+    SecretVolumeSource, SecurityContext, TCPSocketAction, TopologySpreadConstraint, Volume, VolumeMount, VolumeProjection,
+    WeightedPodAffinityTerm,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -144,7 +145,13 @@ fn startup_probe() -> Probe {
 
 /// RabbitMQ opens AMQP last, when it has joined and recovered, and closes it first.
 fn readiness_probe(port: i32) -> Probe {
-    Probe { tcp_socket: Some(tcp(port)), period_seconds: Some(2), timeout_seconds: Some(2), failure_threshold: Some(2), ..Probe::default() }
+    Probe {
+        tcp_socket: Some(tcp(port)),
+        period_seconds: Some(2),
+        timeout_seconds: Some(2),
+        failure_threshold: Some(2),
+        ..Probe::default()
+    }
 }
 
 /// The Erlang machine only, never AMQP: a node that waits for a majority of its peers is alive, and
@@ -179,9 +186,10 @@ fn affinity(identity: Identity<'_>, spread: Spread) -> Affinity {
         ..PodAffinityTerm::default()
     };
     let apart = match spread {
-        Spread::Required => {
-            PodAntiAffinity { required_during_scheduling_ignored_during_execution: Some(vec![term]), ..PodAntiAffinity::default() }
-        }
+        Spread::Required => PodAntiAffinity {
+            required_during_scheduling_ignored_during_execution: Some(vec![term]),
+            ..PodAntiAffinity::default()
+        },
         Spread::Preferred => PodAntiAffinity {
             preferred_during_scheduling_ignored_during_execution: Some(vec![WeightedPodAffinityTerm {
                 pod_affinity_term: term,

@@ -66,9 +66,15 @@ mod tests {
 
     #[test]
     fn equal_values_are_equal_however_written() {
-        for (one, other) in
-            [("1024Mi", "1Gi"), ("0.5", "500m"), ("1", "1000m"), ("1e3", "1k"), ("1500M", "1.5G"), ("1.5Gi", "1536Mi"), ("+2", "2")]
-        {
+        for (one, other) in [
+            ("1024Mi", "1Gi"),
+            ("0.5", "500m"),
+            ("1", "1000m"),
+            ("1e3", "1k"),
+            ("1500M", "1.5G"),
+            ("1.5Gi", "1536Mi"),
+            ("+2", "2"),
+        ] {
             assert_eq!(nanos(one), nanos(other), "{one} {other}");
             assert!(nanos(one).is_some(), "{one}");
         }

@@ -44,7 +44,8 @@ fn absent(declared: i32, pods: &[SeenPod], seen: Option<&Seen>) -> Vec<String> {
     let mut absent: Vec<String> = pods
         .iter()
         .filter(|pod| {
-            let member = seen.is_none_or(|seen| seen.nodes.iter().any(|node| node.running && names::pod_of_node(&node.name) == pod.name));
+            let member =
+                seen.is_none_or(|seen| seen.nodes.iter().any(|node| node.running && names::pod_of_node(&node.name) == pod.name));
             pod.terminating || !pod.ready || !member
         })
         .map(|pod| pod.name.clone())

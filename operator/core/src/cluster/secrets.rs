@@ -67,7 +67,10 @@ pub fn authority(identity: Identity<'_>, authority: &KeyPair) -> Secret {
     secret(
         identity,
         names::ca_secret(identity.name),
-        [(names::AUTHORITY_KEY, authority.certificate.clone()), (names::AUTHORITY_PRIVATE_KEY_KEY, authority.private_key.clone())],
+        [
+            (names::AUTHORITY_KEY, authority.certificate.clone()),
+            (names::AUTHORITY_PRIVATE_KEY_KEY, authority.private_key.clone()),
+        ],
     )
 }
 

@@ -150,10 +150,9 @@ pub struct Transition {
 /// What changed between two statuses, as far as an Event is due.
 pub fn transitions(before: &BrokerStatus, after: &BrokerStatus) -> Vec<Transition> {
     let mut transitions = Vec::new();
-    let formed = |status: &BrokerStatus| conditions::get(&status.conditions, types::CLUSTER_FORMED).cloned();
     // While a cluster forms for the first time, nodes come one after another: no news.
-    let started = formed(before).is_some_and(|condition| !is_starting(&condition));
-    for node in after.nodes.iter().filter(|_| started) {
+    let formed = has_formed(before);
+    for node in after.nodes.iter().filter(|_| formed) {
         let known = before.nodes.iter().find(|known| known.name == node.name);
         match known.map(|known| known.running) {
             Some(true) if !node.running => transitions.push(Transition {
@@ -182,6 +181,14 @@ pub fn transitions(before: &BrokerStatus, after: &BrokerStatus) -> Vec<Transitio
         }
     }
     transitions
+}
+
+/// Whether all nodes were members of one cluster once. Nodes that are absent are missing then, and
+/// starting before.
+fn has_formed(status: &BrokerStatus) -> bool {
+    const AFTER_FORMING: [&str; 3] = [reasons::READY, reasons::NODES_MISSING, reasons::BROKER_UNREACHABLE];
+    conditions::get(&status.conditions, types::CLUSTER_FORMED)
+        .is_some_and(|condition| AFTER_FORMING.contains(&condition.reason.as_str()))
 }
 
 fn is_starting(condition: &Condition) -> bool {
@@ -268,19 +275,20 @@ impl<'a> Facts<'a> {
     }
 
     fn absence_reason(&self) -> &'static str {
-        match conditions::get(&self.before.conditions, types::CLUSTER_FORMED) {
-            Some(condition) if !is_starting(condition) => reasons::NODES_MISSING,
-            _ => reasons::STARTING,
-        }
+        if has_formed(self.before) { reasons::NODES_MISSING } else { reasons::STARTING }
     }
 
     fn unreachable(&self, error: &str) -> Verdict {
         let last = self.before.observed_at.as_ref();
-        let last = last.map_or_else(|| "it has never answered".to_owned(), |at| format!("status last changed by its word at {}", at.0));
+        let last =
+            last.map_or_else(|| "it has never answered".to_owned(), |at| format!("status last changed by its word at {}", at.0));
         Verdict {
             status: Status::Unknown,
             reason: reasons::BROKER_UNREACHABLE,
-            message: format!("the broker does not answer ({error}); {} of {} pods are ready; {last}", self.ready_pods, self.declared),
+            message: format!(
+                "the broker does not answer ({error}); {} of {} pods are ready; {last}",
+                self.ready_pods, self.declared
+            ),
         }
     }
 
@@ -295,7 +303,11 @@ impl<'a> Facts<'a> {
         } else {
             format!("; queues stand still until {} nodes run", majority(*declared))
         };
-        Verdict { status: Status::False, reason, message: format!("{running} of {declared} nodes run; missing: {missing}{effect}") }
+        Verdict {
+            status: Status::False,
+            reason,
+            message: format!("{running} of {declared} nodes run; missing: {missing}{effect}"),
+        }
     }
 
     /// The missing nodes, those with the same trouble together.
@@ -512,7 +524,8 @@ mod tests {
     #[test]
     fn the_loss_of_a_node_is_said_and_its_return() {
         let before = formed();
-        let lost = next(&before, &spec(|_| {}), &view(&pods(&[true, false, true]), Answer::Seen(&seen(&[true, false, true]))), at(20));
+        let lost =
+            next(&before, &spec(|_| {}), &view(&pods(&[true, false, true]), Answer::Seen(&seen(&[true, false, true]))), at(20));
         assert_eq!(said(&lost, "Ready"), ("False", "NodesMissing"));
         assert_eq!(said(&lost, "ClusterFormed"), ("False", "NodesMissing"));
         assert_eq!(said(&lost, "QuorumSafe"), ("False", "NodesMissing"));
@@ -577,7 +590,10 @@ mod tests {
         }
         let status = next(&BrokerStatus::default(), &spec(|_| {}), &view(&pods, Answer::NotAsked), at(1));
         let message = &conditions::get(&status.conditions, "Ready").unwrap().message;
-        assert!(message.contains("missing: main-broker-0, main-broker-1 (the image x cannot be pulled), main-broker-2"), "{message}");
+        assert!(
+            message.contains("missing: main-broker-0, main-broker-1 (the image x cannot be pulled), main-broker-2"),
+            "{message}"
+        );
     }
 
     #[test]
@@ -592,6 +608,8 @@ mod tests {
         let status = next(&BrokerStatus::default(), &spec(|_| {}), &nothing, at(1));
         assert_eq!(said(&status, "ClusterFormed"), ("False", "Conflict"));
         assert_eq!(status.endpoints, None);
+        let healed = next(&status, &spec(|_| {}), &view(&[], Answer::NotAsked), at(2));
+        assert_eq!(said(&healed, "Ready"), ("False", "Starting"), "it never ran");
         assert!(transitions(&BrokerStatus::default(), &status)[0].warning);
     }
 
@@ -653,7 +671,8 @@ mod tests {
     fn the_patch_leaves_the_fields_of_others_alone() {
         let mut before = formed();
         before.orphans.push(Orphan { virtual_host: "gone".into(), queues: 1, messages: 2, since: Time(at(1)) });
-        let mut after = next(&before, &spec(|_| {}), &view(&pods(&[true, true, false]), Answer::Seen(&seen(&[true, true, false]))), at(20));
+        let mut after =
+            next(&before, &spec(|_| {}), &view(&pods(&[true, true, false]), Answer::Seen(&seen(&[true, true, false]))), at(20));
         after.orphans.clear();
         let patch = patch(&before, &after).unwrap();
         assert!(patch["status"].get("orphans").is_none() && patch["status"].get("nodes").is_some(), "{patch}");

@@ -49,7 +49,8 @@ pub fn validate(broker: &Broker) -> Result<(), Refusal> {
     } = &broker.spec;
     let name = broker.metadata.name.as_deref().unwrap_or_default();
     if !is_dns_label(name) || name.len() > NAME_LIMIT {
-        problems.add("a Broker's name is a DNS label of at most 40 characters: the names of its Services and pods are made from it");
+        problems
+            .add("a Broker's name is a DNS label of at most 40 characters: the names of its Services and pods are made from it");
     }
     if ![1, 3, 5].contains(replicas) {
         problems.add("replicas must be 1, 3 or 5: a majority decides, so an even number adds cost and no safety");
@@ -91,7 +92,9 @@ pub fn validate(broker: &Broker) -> Result<(), Refusal> {
     if external.is_some() {
         return Err(Refusal {
             reason: reasons::NOT_SUPPORTED,
-            message: "external: an existing RabbitMQ cannot be used yet; leave external out, and the Broker runs nodes of its own".into(),
+            message:
+                "external: an existing RabbitMQ cannot be used yet; leave external out, and the Broker runs nodes of its own"
+                    .into(),
         });
     }
     if limits.bytes.is_some() {
@@ -182,7 +185,9 @@ fn is_dns_label(name: &str) -> bool {
 
 fn is_version(version: &str) -> bool {
     let parts: Vec<&str> = version.split('.').collect();
-    version.len() <= 16 && parts.len() <= 3 && parts.iter().all(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit()))
+    version.len() <= 16
+        && parts.len() <= 3
+        && parts.iter().all(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit()))
 }
 
 #[cfg(test)]
