@@ -112,7 +112,10 @@ impl Observer {
                 let found = read.finish(answer);
                 self.wake(&host, &found);
             }
-            Err(error) => tracing::debug!(broker = self.link.key, virtual_host = host.name, %error, "not read"),
+            Err(error) if error.is_outage() => {
+                tracing::debug!(broker = self.link.key, virtual_host = host.name, %error, "not read")
+            }
+            Err(error) => tracing::warn!(broker = self.link.key, virtual_host = host.name, %error, "not read"),
         }
     }
 
@@ -123,7 +126,13 @@ impl Observer {
             }
             let seen_at = Timestamp::now();
             let read = host.begin_read();
-            let Ok(queues) = self.link.read(|admin| admin.read_queues(&host.name)).await else { continue };
+            let queues = match self.link.read(|admin| admin.read_queues(&host.name)).await {
+                Ok(queues) => queues,
+                Err(error) => {
+                    tracing::debug!(broker = self.link.key, virtual_host = host.name, %error, "figures not read");
+                    continue;
+                }
+            };
             let Some(rest) = host.look(|seen| seen.cloned()) else { continue };
             let found = read.finish(Some(ObservedVirtualHost { queues, seen_at: Some(seen_at), ..rest }));
             for name in &found.figures {

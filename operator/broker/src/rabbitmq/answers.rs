@@ -49,10 +49,9 @@ pub struct Queue {
     arguments: Arguments,
     leader: Option<String>,
     node: Option<String>,
-    #[serde(default)]
-    members: Vec<String>,
-    #[serde(default)]
-    online: Vec<String>,
+    // Null for a queue that is not replicated.
+    members: Option<Vec<String>>,
+    online: Option<Vec<String>>,
     messages_ready: Option<i64>,
     messages_unacknowledged: Option<i64>,
     consumers: Option<i64>,
@@ -69,13 +68,14 @@ impl Queue {
         };
         arguments.remove("x-queue-type");
         // A queue whose statistics were not collected yet has no counters; that is not zero.
-        let counts = match (self.messages_ready, self.messages_unacknowledged) {
-            (Some(ready), Some(unacknowledged)) => Some(Counts { ready, unacknowledged, consumers: self.consumers.unwrap_or(0) }),
+        let counts = match (self.messages_ready, self.messages_unacknowledged, self.consumers) {
+            (Some(ready), Some(unacknowledged), Some(consumers)) => Some(Counts { ready, unacknowledged, consumers }),
             _ => None,
         };
         let leader = leader.or(node).filter(|name| !name.is_empty());
-        let members = if members.is_empty() { leader.iter().cloned().collect() } else { sorted(members) };
-        Ok((name, ObservedQueue { kind, arguments, durable, leader, members, online: sorted(online), counts }))
+        let members = members.filter(|members| !members.is_empty()).unwrap_or_else(|| leader.iter().cloned().collect());
+        let (members, online) = (sorted(members), sorted(online.unwrap_or_default()));
+        Ok((name, ObservedQueue { kind, arguments, durable, leader, members, online, counts }))
     }
 }
 
@@ -165,9 +165,11 @@ mod tests {
     fn i5_counters_that_are_absent_are_unknown() {
         let (_, seen) = queue(json!({"name": "q", "type": "quorum", "durable": true})).unwrap();
         assert_eq!(seen.counts, None);
-        let (_, seen) =
-            queue(json!({"name": "q", "type": "quorum", "durable": true, "messages_ready": 0, "messages_unacknowledged": 3}))
-                .unwrap();
+        let partly = json!({"name": "q", "type": "quorum", "durable": true, "messages_ready": 0, "messages_unacknowledged": 3});
+        assert_eq!(queue(partly.clone()).unwrap().1.counts, None, "consumers are unknown too");
+        let mut whole = partly;
+        whole["consumers"] = json!(1);
+        let (_, seen) = queue(whole).unwrap();
         assert_eq!(seen.counts.unwrap().messages(), 3);
     }
 
@@ -182,6 +184,15 @@ mod tests {
         assert_eq!(seen.arguments.keys().collect::<Vec<_>>(), ["x-single-active-consumer"]);
         assert_eq!(seen.members, ["b", "c"]);
         assert!(queue(json!({"name": "q", "type": "novel", "durable": true})).is_err());
+    }
+
+    #[test]
+    fn null_stands_for_nothing() {
+        let (_, seen) =
+            queue(json!({"name": "q", "type": "classic", "durable": true, "node": "a", "members": null, "online": null}))
+                .unwrap();
+        assert_eq!(seen.members, ["a"]);
+        assert!(seen.online.is_empty());
     }
 
     #[test]

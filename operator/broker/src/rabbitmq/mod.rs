@@ -24,6 +24,10 @@ use http::{Http, path};
 const EVENT_VIRTUAL_HOST: &str = "/";
 const EVENT_EXCHANGE: &str = "amq.rabbitmq.event";
 
+/// All that is used of a queue: its whole description has dozens of fields.
+const QUEUE_COLUMNS: &str =
+    "name,type,durable,arguments,leader,node,members,online,messages_ready,messages_unacknowledged,consumers";
+
 /// Administration of a RabbitMQ.
 #[derive(Debug)]
 pub struct RabbitMq {
@@ -83,7 +87,8 @@ impl BrokerAdmin for RabbitMq {
     }
 
     async fn read_queues(&self, virtual_host: &str) -> Result<BTreeMap<String, ObservedQueue>, AdminError> {
-        let path = path(&["queues", virtual_host])?.with_query("disable_stats=true&enable_queue_totals=true");
+        // With statistics: without them, RabbitMQ leaves consumers out.
+        let path = path(&["queues", virtual_host])?.with_query(&format!("columns={QUEUE_COLUMNS}"));
         let answer: Vec<answers::Queue> = self.http.get(&path).await?;
         answer.into_iter().map(answers::Queue::observed).collect()
     }
