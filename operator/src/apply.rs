@@ -89,17 +89,22 @@ pub async fn read_own<K: Object>(client: &Client, owner: Identity<'_>, name: &st
 /// Brings one object to what is desired, and returns it as it is then stored.
 pub async fn apply<K: Object>(client: &Client, owner: Identity<'_>, desired: &K) -> Result<(Applied, K), ApplyError> {
     let name = desired.name_any();
-    let mut wanted = serialise(desired)?;
+    let unmarked = serialise(desired)?;
+    let mut wanted = unmarked.clone();
     mark(&mut wanted);
     let live = read_own::<K>(client, owner, &name).await?;
     let done = match &live {
         None => Applied::Created,
         // What is being deleted comes back when it is gone.
         Some(live) if live.meta().deletion_timestamp.is_some() => return Ok((Applied::Unchanged, live.clone())),
-        Some(live) => match subset::difference(&wanted, &serialise(live)?) {
-            None => return Ok((Applied::Unchanged, live.clone())),
-            Some(path) => Applied::Changed(path),
-        },
+        Some(live) => {
+            let stored = serialise(live)?;
+            // The digest would always be the first to differ, and says nothing to people.
+            match subset::difference(&unmarked, &stored).or_else(|| subset::difference(&wanted, &stored)) {
+                None => return Ok((Applied::Unchanged, live.clone())),
+                Some(path) => Applied::Changed(path),
+            }
+        }
     };
     if let Some(uid) = live.as_ref().and_then(ResourceExt::uid) {
         // The API server refuses if the name has come to mean another object since it was read.

@@ -73,6 +73,8 @@ pub struct BrokerContext {
 pub(super) struct Memory {
     /// Answers that did not come, in a row.
     pub silences: u32,
+    /// The generation at which it was said that its namespace is not served.
+    pub not_served: Option<i64>,
     /// The last time its volumes refused to grow: the generation, when, and why.
     pub growth_refused: Option<(Option<i64>, Timestamp, String)>,
 }

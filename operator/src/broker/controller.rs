@@ -137,8 +137,13 @@ async fn reconcile_one(broker: &Broker, ctx: &BrokerContext) -> Result<Outcome, 
         return Ok(Outcome { again: None });
     }
     if !ctx.settings.namespaces.serve(identity.namespace) {
-        let refusal = not_served(identity.namespace, &ctx.settings.namespaces);
-        return refuse(ctx, broker, identity, &before, &refusal, now).await;
+        // Once for each generation: where another installation serves that namespace, the two would
+        // otherwise overwrite each other's word for ever.
+        let generation = broker.metadata.generation;
+        if ctx.remember(identity.uid, |memory| std::mem::replace(&mut memory.not_served, generation)) != generation {
+            refuse(ctx, broker, identity, &before, &not_served(identity.namespace, &ctx.settings.namespaces), now).await?;
+        }
+        return Ok(Outcome { again: None });
     }
     let live = match nodes::live(ctx, identity).await {
         Ok(live) => live,

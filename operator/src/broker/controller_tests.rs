@@ -196,11 +196,17 @@ async fn another_namespace_is_not_served() {
     let world = World::new(&json!({}));
     let settings = BrokerSettings { namespaces: Namespaces::parse(["other"], "x"), ..world.ctx.settings.clone() };
     let ctx = BrokerContext::new(world.api.client(), settings, world.probe.clone(), world.ctx.recorder.clone());
-    reconcile(&world.broker(), &ctx).await.unwrap();
+    assert_eq!(reconcile(&world.broker(), &ctx).await.unwrap(), Outcome { again: None });
     let (_, reason, message) = world.ready();
     assert_eq!(reason, "Forbidden");
     assert!(message.contains("other") && message.contains("messaging"), "{message}");
     assert!(world.api.get(SET).is_none());
+    // Another installation serves it: its word stands.
+    world.look().await;
+    assert_eq!(world.ready().1, "Starting");
+    world.api.take_writes();
+    reconcile(&world.broker(), &ctx).await.unwrap();
+    assert!(world.api.take_writes().is_empty());
 }
 
 #[tokio::test]
