@@ -2,6 +2,7 @@
 
 use entente_core::cluster::status::Transition;
 use entente_crds::Broker;
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource;
 use kube::runtime::events::{Event, EventType};
 
@@ -12,13 +13,20 @@ const NOTE_LIMIT: usize = 1000;
 
 /// Publishes what changed. An Event that cannot be published is no reason to fail.
 pub async fn publish(ctx: &BrokerContext, broker: &Broker, transitions: Vec<Transition>) {
-    for Transition { warning, reason, note } in transitions {
+    for Transition { warning, pod, reason, note } in transitions {
         let event = Event {
             type_: if warning { EventType::Warning } else { EventType::Normal },
             reason,
             note: Some(note.chars().take(NOTE_LIMIT).collect()),
             action: "Reconcile".to_owned(),
-            secondary: None,
+            // Events of one reason are counted as one, unless they are about different objects.
+            secondary: pod.map(|name| ObjectReference {
+                api_version: Some("v1".to_owned()),
+                kind: Some("Pod".to_owned()),
+                namespace: broker.metadata.namespace.clone(),
+                name: Some(name),
+                ..ObjectReference::default()
+            }),
         };
         if let Err(error) = ctx.recorder.publish(&event, &broker.object_ref(&())).await {
             tracing::warn!(%error, reason = event.reason, "event not published");

@@ -34,7 +34,7 @@ pub async fn ensure(
         credentials: Some(&credentials),
         live_storage: live.and_then(stateful_set::storage_of),
     };
-    apply(client, identity, &config_map::build(broker, identity)).await?;
+    apply(client, identity, &config_map::build(broker, identity, &inputs)).await?;
     apply(client, identity, &services::headless(broker, identity)).await?;
     apply(client, identity, &services::client(broker, identity)).await?;
     apply(client, identity, &disruption_budget::build(broker, identity)).await?;

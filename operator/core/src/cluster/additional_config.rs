@@ -37,7 +37,8 @@ const OWNED_CHANNEL_FAMILIES: [&str; 6] =
 /// What is wrong with `spec.additionalConfig`, a sentence each.
 pub fn problems(broker: &Broker, identity: Identity<'_>) -> Vec<String> {
     let Some(text) = &broker.spec.additional_config else { return Vec::new() };
-    let own: Vec<String> = config::settings(broker, identity).into_iter().map(|(key, _)| key).collect();
+    let own: Vec<String> =
+        config::settings(broker, identity, &broker.spec.storage.size).into_iter().map(|(key, _)| key).collect();
     let mut problems = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let (number, line) = (index + 1, line.trim());

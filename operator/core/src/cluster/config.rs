@@ -6,7 +6,7 @@ use entente_crds::Broker;
 
 use super::names::{self, Identity, ports};
 use super::quantity;
-use super::resources;
+use super::{Inputs, resources};
 
 const MEBIBYTE: i128 = 1 << 20;
 const GIBIBYTE: i128 = 1 << 30;
@@ -22,13 +22,13 @@ pub const ADMIN_DIRECTORY: &str = "/etc/entente/admin";
 /// act on what was.
 pub const ADVANCED_CONFIG: &str = "[{rabbit, [{quorum_tick_interval, 1000}]}].\n";
 
-/// Lines of `rabbitmq.conf`, without `spec.additionalConfig`.
-pub fn settings(broker: &Broker, identity: Identity<'_>) -> Vec<(String, String)> {
+/// Lines of `rabbitmq.conf`, without `spec.additionalConfig`. `storage` is the size that volumes were made with.
+pub fn settings(broker: &Broker, identity: Identity<'_>, storage: &str) -> Vec<(String, String)> {
     let mut settings = Settings::default();
     settings.add("cluster_name", format!("{}/{}", identity.namespace, identity.name));
     listeners(&mut settings, broker);
     access(&mut settings);
-    sizes(&mut settings, broker);
+    sizes(&mut settings, broker, storage);
     settings.add("event_exchange.protocol", "amqp_1_0");
     settings.add("management.rates_mode", "basic");
     settings.add("log.file", "false");
@@ -38,9 +38,9 @@ pub fn settings(broker: &Broker, identity: Identity<'_>) -> Vec<(String, String)
 }
 
 /// The whole of `10-entente.conf`.
-pub fn text(broker: &Broker, identity: Identity<'_>) -> String {
+pub fn text(broker: &Broker, identity: Identity<'_>, inputs: &Inputs<'_>) -> String {
     let mut text = String::new();
-    for (key, value) in settings(broker, identity) {
+    for (key, value) in settings(broker, identity, inputs.live_storage.unwrap_or(&broker.spec.storage.size)) {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{key} = {value}");
     }
@@ -126,7 +126,7 @@ fn access(settings: &mut Settings) {
     settings.add("anonymous_login_user", "none");
 }
 
-fn sizes(settings: &mut Settings, broker: &Broker) {
+fn sizes(settings: &mut Settings, broker: &Broker, storage: &str) {
     // Without a limit RabbitMQ's own share of the machine's memory stays.
     if let Some(limit) = resources::memory_limit(broker) {
         settings.add("vm_memory_high_watermark.absolute", (limit * 6 / 10).to_string());
@@ -134,11 +134,11 @@ fn sizes(settings: &mut Settings, broker: &Broker) {
         let log = (limit / 16).clamp(32 * MEBIBYTE, 512 * MEBIBYTE);
         settings.add("raft.wal_max_size_bytes", log.to_string());
     }
-    settings.add("disk_free_limit.absolute", disk_free_limit(&broker.spec.storage.size).to_string());
+    settings.add("disk_free_limit.absolute", disk_free_limit(storage).to_string());
 }
 
-/// Publishers are stopped below this many free bytes. It does not follow `storage.size` beyond
-/// 4 GiB: nodes need not restart when their volumes grow.
+/// Publishers are stopped below this many free bytes. It follows the size that the volumes were made
+/// with: nodes need not restart when these grow.
 fn disk_free_limit(storage: &str) -> i128 {
     let size = quantity::units(storage).unwrap_or(4 * GIBIBYTE);
     (size / 4).min(GIBIBYTE)
@@ -147,14 +147,14 @@ fn disk_free_limit(storage: &str) -> i128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::testing::{broker, quantities};
+    use crate::cluster::testing::{broker, inputs, quantities};
     use entente_crds::BrokerSpec;
     use entente_crds::broker::{Channels, TlsMode};
     use k8s_openapi::api::core::v1::ResourceRequirements;
 
     fn conf(change: impl FnOnce(&mut BrokerSpec)) -> String {
         let main = broker("main", "messaging", change);
-        text(&main, names::identity(&main).unwrap())
+        text(&main, names::identity(&main).unwrap(), &inputs())
     }
 
     #[test]
@@ -211,9 +211,11 @@ mod tests {
 
     #[test]
     fn growing_a_volume_changes_no_configuration() {
-        let size = |size: &str| conf(|spec| spec.storage.size = size.to_owned());
-        assert_eq!(size("10Gi"), size("100Gi"));
-        assert_eq!(disk_free_limit("256Mi"), 64 << 20);
+        let grown = broker("main", "messaging", |spec| spec.storage.size = "2Gi".into());
+        let inputs = Inputs { live_storage: Some("1Gi"), ..inputs() };
+        let grown = text(&grown, names::identity(&grown).unwrap(), &inputs);
+        assert_eq!(grown, conf(|spec| spec.storage.size = "1Gi".into()));
+        assert_eq!((disk_free_limit("256Mi"), disk_free_limit("1Ti")), (64 << 20, 1 << 30));
     }
 
     #[test]

@@ -7,13 +7,13 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::json;
 
 use super::names::{self, Identity};
-use super::{channels, config, meta};
+use super::{Inputs, channels, config, meta};
 use crate::subset;
 
 /// Builds the `ConfigMap`.
-pub fn build(broker: &Broker, identity: Identity<'_>) -> ConfigMap {
+pub fn build(broker: &Broker, identity: Identity<'_>, inputs: &Inputs<'_>) -> ConfigMap {
     let data = BTreeMap::from([
-        (names::CONFIG_KEY.to_owned(), config::text(broker, identity)),
+        (names::CONFIG_KEY.to_owned(), config::text(broker, identity, inputs)),
         (names::ADVANCED_CONFIG_KEY.to_owned(), config::ADVANCED_CONFIG.to_owned()),
         (names::PLUGINS_KEY.to_owned(), channels::enabled_plugins(broker.spec.channels)),
         (names::REPLICAS_KEY.to_owned(), broker.spec.replicas.to_string()),
@@ -25,9 +25,9 @@ pub fn build(broker: &Broker, identity: Identity<'_>) -> ConfigMap {
 ///
 /// Left out, on purpose: the number of nodes (a node reads it when it starts; growing must not
 /// restart the others) and certificates (RabbitMQ reads the files again for new connections).
-pub fn restart_hash(broker: &Broker, identity: Identity<'_>) -> String {
+pub fn restart_hash(broker: &Broker, identity: Identity<'_>, inputs: &Inputs<'_>) -> String {
     subset::digest(&json!([
-        config::text(broker, identity),
+        config::text(broker, identity, inputs),
         config::ADVANCED_CONFIG,
         channels::enabled_plugins(broker.spec.channels)
     ]))
@@ -36,19 +36,19 @@ pub fn restart_hash(broker: &Broker, identity: Identity<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::testing::broker;
+    use crate::cluster::testing::{broker, inputs};
     use entente_crds::BrokerSpec;
 
     fn hash(change: impl FnOnce(&mut BrokerSpec)) -> String {
         let main = broker("main", "messaging", change);
-        restart_hash(&main, names::identity(&main).unwrap())
+        restart_hash(&main, names::identity(&main).unwrap(), &inputs())
     }
 
     #[test]
     fn growing_restarts_nobody() {
         assert_eq!(hash(|_| {}), hash(|spec| spec.replicas = 5));
         let main = broker("main", "messaging", |spec| spec.replicas = 5);
-        let map = build(&main, names::identity(&main).unwrap());
+        let map = build(&main, names::identity(&main).unwrap(), &inputs());
         assert_eq!(map.data.unwrap()[names::REPLICAS_KEY], "5");
     }
 

@@ -63,7 +63,8 @@ pub fn template(broker: &Broker, identity: Identity<'_>, inputs: &Inputs<'_>) ->
 }
 
 fn annotations(broker: &Broker, identity: Identity<'_>, inputs: &Inputs<'_>) -> BTreeMap<String, String> {
-    let mut annotations = BTreeMap::from([(CONFIG_HASH_ANNOTATION.to_owned(), config_map::restart_hash(broker, identity))]);
+    let mut annotations =
+        BTreeMap::from([(CONFIG_HASH_ANNOTATION.to_owned(), config_map::restart_hash(broker, identity, inputs))]);
     if let Some(credentials) = inputs.credentials {
         annotations.insert(CREDENTIALS_ANNOTATION.to_owned(), credentials.to_owned());
     }

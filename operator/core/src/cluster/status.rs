@@ -141,6 +141,8 @@ pub fn patch(before: &BrokerStatus, after: &BrokerStatus) -> Option<Value> {
 pub struct Transition {
     /// Whether it is a warning.
     pub warning: bool,
+    /// The pod it is about, if it is about one.
+    pub pod: Option<String>,
     /// Reason of the Event.
     pub reason: String,
     /// Text of the Event.
@@ -157,13 +159,15 @@ pub fn transitions(before: &BrokerStatus, after: &BrokerStatus) -> Vec<Transitio
         match known.map(|known| known.running) {
             Some(true) if !node.running => transitions.push(Transition {
                 warning: true,
+                pod: Some(node.name.clone()),
                 reason: "NodeLost".into(),
                 note: format!("{} is no running member any more", node.name),
             }),
             Some(false) if node.running => transitions.push(Transition {
                 warning: false,
-                reason: "NodeBack".into(),
-                note: format!("{} is a running member again", node.name),
+                pod: Some(node.name.clone()),
+                reason: "NodeRunning".into(),
+                note: format!("{} is a running member", node.name),
             }),
             _ => {}
         }
@@ -175,6 +179,7 @@ pub fn transitions(before: &BrokerStatus, after: &BrokerStatus) -> Vec<Transitio
         if changed && !is_starting(now) {
             transitions.push(Transition {
                 warning: now.status != Status::True.as_str(),
+                pod: None,
                 reason: now.reason.clone(),
                 note: now.message.clone(),
             });
@@ -535,7 +540,7 @@ mod tests {
         let reasons = |events: Vec<Transition>| events.into_iter().map(|event| event.reason).collect::<Vec<_>>();
         assert_eq!(reasons(transitions(&before, &lost)), ["NodeLost", "NodesMissing"]);
         let back = next(&lost, &spec(|_| {}), &view(&pods(&[true; 3]), Answer::Seen(&seen(&[true; 3]))), at(30));
-        assert_eq!(reasons(transitions(&lost, &back)), ["NodeBack", "Ready"]);
+        assert_eq!(reasons(transitions(&lost, &back)), ["NodeRunning", "Ready"]);
         assert_eq!(conditions::get(&back.conditions, "Ready").unwrap().last_transition_time.0, at(30));
     }
 
