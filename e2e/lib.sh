@@ -40,7 +40,7 @@ wait_ready() {
   local kind=$1 name=$2 namespace=$3 limit=$4 begin=$SECONDS now last=
   until ready "$kind" "$name" "$namespace"; do
     now=$(kubectl -n "$namespace" get "$kind" "$name" -o json 2>/dev/null |
-      jq -r '[.status.conditions[]? | select(.type == "Ready")][0] | "\(.status) \(.reason): \(.message)"' 2>/dev/null) || now="not there yet"
+      jq -r '[.status.conditions[]? | select(.type == "Ready")][0] // empty | "\(.status) \(.reason): \(.message)"' 2>/dev/null) || now="not there yet"
     if [ "$now" != "$last" ]; then note "$((SECONDS - begin)) s  $kind/$name  ${now:-without a status yet}"; last=$now; fi
     if [ $((SECONDS - begin)) -ge "$limit" ]; then
       kubectl -n "$namespace" describe "$kind" "$name" >&2 || true

@@ -22,13 +22,24 @@ pub async fn mark(cluster: &Cluster) -> Result<Mark> {
     Ok(Mark(nodes.into_iter().map(|(node, lines)| (node, lines.len())).collect()))
 }
 
-/// Requests since then that may change something: all that are neither GET nor HEAD.
-pub async fn writes_since(cluster: &Cluster, mark: &Mark) -> Result<Vec<String>> {
-    let mut found = Vec::new();
+/// Requests that may change something: all that are neither GET nor HEAD.
+#[derive(Debug, Default)]
+pub struct Writes {
+    /// To what is declared, or may be.
+    pub declared: Vec<String>,
+    /// To the temporary queue by which a leader listens to the broker's events. Each leader makes one, in the virtual host `/`.
+    pub listening: Vec<String>,
+}
+
+/// Writes since then.
+pub async fn writes_since(cluster: &Cluster, mark: &Mark) -> Result<Writes> {
+    let mut found = Writes::default();
     for (node, lines) in read(cluster).await? {
         let before = mark.0.iter().find(|(name, _)| *name == node).map_or(0, |(_, count)| *count);
         ensure!(lines.len() >= before, "{node} was restarted meanwhile, and its access log begins anew");
-        found.extend(lines.into_iter().skip(before).filter(|line| is_write(line)));
+        for line in lines.into_iter().skip(before).filter(|line| is_write(line)) {
+            if is_listening(&line) { &mut found.listening } else { &mut found.declared }.push(line);
+        }
     }
     Ok(found)
 }
@@ -48,6 +59,13 @@ async fn read(cluster: &Cluster) -> Result<Vec<(String, Vec<String>)>> {
     Ok(nodes)
 }
 
+/// Only in the virtual host `/`: a tenant's queue cannot pass for it.
+fn is_listening(line: &str) -> bool {
+    let path = line.split('"').nth(1).and_then(|request| request.split(' ').nth(1)).unwrap_or_default();
+    path.starts_with("/api/queues/%2F/entente.events.")
+        || path.starts_with("/api/bindings/%2F/e/amq.rabbitmq.event/q/entente.events.")
+}
+
 fn is_write(line: &str) -> bool {
     let request = line.split('"').nth(1).unwrap_or_default();
     !request.starts_with("GET ") && !request.starts_with("HEAD ")
@@ -56,6 +74,14 @@ fn is_write(line: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn listening_is_told_apart() {
+        let line =
+            |path: &str| format!("198.18.0.7 - entente [25/Nov/2026:09:00:00 +0000] \"PUT {path} HTTP/1.1\" 201 0 \"\" \"\"");
+        assert!(is_listening(&line("/api/queues/%2F/entente.events.entente-operator-a.1")));
+        assert!(!is_listening(&line("/api/queues/shop/entente.events.a")) && !is_listening(&line("/api/queues/%2F/orders")));
+    }
 
     #[test]
     fn reading_is_no_write() {

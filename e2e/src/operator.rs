@@ -72,7 +72,8 @@ pub async fn env(cluster: &Cluster, name: &str) -> Result<Option<String>> {
     Ok(variables.find(|variable| variable.name == name).and_then(|variable| variable.value))
 }
 
-async fn rolled_out(cluster: &Cluster) -> Result<()> {
+/// Waits until every replica that is declared is there as declared, and one leads.
+pub async fn rolled_out(cluster: &Cluster) -> Result<()> {
     holds("the operator's pods are replaced", seconds(120), async || {
         let deployment = cluster.deployments().get(OPERATOR).await?;
         let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas);

@@ -21,7 +21,7 @@ async fn settle(scene: &Scene) -> Result<()> {
         tokio::time::sleep(seconds(8)).await;
         let api = audit::writes_since(api, &audit::operator_user())?;
         let broker = access_log::writes_since(&scene.cluster, &broker).await?;
-        ensure!(api.is_empty() && broker.is_empty(), "to the API server {api:?}, to the broker {broker:?}");
+        ensure!(api.is_empty() && broker.declared.is_empty(), "to the API server {api:?}, to the broker {broker:?}");
         Ok(true)
     })
     .await
@@ -33,9 +33,18 @@ async fn nothing_written(scene: &Scene, what: &str, during: impl AsyncFnOnce() -
     during().await?;
     let api = audit::writes_since(api, &audit::operator_user())?;
     let broker = access_log::writes_since(&scene.cluster, &broker).await?;
-    println!("{what}: {} writes to the API server (leases aside), {} to the broker", api.len(), broker.len());
+    let (declared, listening) = (broker.declared, broker.listening.len());
+    println!(
+        "{what}: {} writes to the API server (leases aside), {} to the broker, {listening} to listen to its events",
+        api.len(),
+        declared.len()
+    );
     let words: Vec<String> = api.iter().take(10).map(ToString::to_string).collect();
-    ensure!(api.is_empty() && broker.is_empty(), "{what}: API server {words:?}, broker {:?}", &broker[..broker.len().min(10)]);
+    ensure!(
+        api.is_empty() && declared.is_empty(),
+        "{what}: API server {words:?}, broker {:?}",
+        &declared[..declared.len().min(10)]
+    );
     Ok(())
 }
 

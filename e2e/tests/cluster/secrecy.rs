@@ -24,7 +24,7 @@ async fn i8_no_credential_is_anywhere_but_in_secrets() -> Result<()> {
         scene.create("parts", json!({"partitions": {"count": 2, "by": "k"}})).await?;
         scene.refused("parts", "NotSupported").await?;
         operator::kill_leader(cluster).await?;
-        operator::await_leader(cluster).await?;
+        operator::rolled_out(cluster).await?;
         scene.patch("orders", json!({"spec": {"maxLength": 6}})).await?;
         scene.ready("orders", seconds(60)).await?;
 

@@ -15,13 +15,7 @@ pub async fn measure(scene: &Scene, tries: usize, report: &mut Report) -> Result
     scene.create_ready("first", json!({})).await?;
     let mut took = Vec::with_capacity(tries);
     let mut watch = ReadyWatch::begin(scene).await?;
-    let mut since = Instant::now();
     for number in 0..tries {
-        // A watch has a limit of its own.
-        if since.elapsed() > seconds(240) {
-            watch = ReadyWatch::begin(scene).await?;
-            since = Instant::now();
-        }
         let name = format!("q{number}");
         let begin = Instant::now();
         scene.create(&name, json!({"deletionPolicy": "Delete"})).await?;
