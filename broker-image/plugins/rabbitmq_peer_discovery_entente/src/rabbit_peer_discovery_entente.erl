@@ -16,41 +16,52 @@
 -define(DOMAIN, #{domain => [rabbitmq, peer_discovery]}).
 %% Present, with the content `false', while it is known that this cluster was never formed before.
 -define(FORMED_FILE, "/etc/entente/cluster/formed").
+-define(INTERVAL, 500).
 -define(ATTEMPT, {?MODULE, attempt}).
 
 init() ->
     persistent_term:put(?ATTEMPT, 0),
-    ok.
+    %% Here and not only when peers are asked for: until it is announced, others take this node for one with data.
+    case rabbit_db:is_virgin_node() orelse entente_blank:is_marked() of
+        true -> entente_blank:announce(fun rabbit_db:is_init_finished/0);
+        false -> ok
+    end.
 
 %% RabbitMQ's default is to give up and to proceed as a cluster of one.
 retry_strategy() -> unlimited.
 
+%% Returns when there is something to do. RabbitMQ would log an error for each time that there is not.
 list_nodes() ->
     ok = entente_blank:announce(fun rabbit_db:is_init_finished/0),
-    case peers() of
-        {error, _} = Error -> Error;
-        {Self, Peers} ->
-            States = entente_epmd:states([{Ordinal, host(Node)} || {Ordinal, Node} <- Peers]),
-            decide(Self, Peers, States)
+    case entente_peers:of_node(node()) of
+        {error, _} = Error ->
+            Error;
+        {ok, Self, Peers} ->
+            case decide(Self, Peers, entente_peers:states(Peers)) of
+                wait ->
+                    timer:sleep(?INTERVAL),
+                    list_nodes();
+                Decision ->
+                    {ok, {Decision, disc}}
+            end
     end.
 
 decide(Self, Peers, States) ->
     case entente_formation:decide(Self, States, first_formation()) of
         seed ->
             ?LOG_NOTICE("Peer discovery: this node makes the cluster that the others join", [], ?DOMAIN),
-            {ok, {[node()], disc}};
+            [node()];
         {join, Candidates} ->
             %% Another one at each attempt: one that never becomes ready must not hide one that is.
             Attempt = persistent_term:get(?ATTEMPT),
             persistent_term:put(?ATTEMPT, Attempt + 1),
             Ordinal = lists:nth(Attempt rem length(Candidates) + 1, Candidates),
-            {ok, {proplists:get_value(Ordinal, Peers), disc}};
+            entente_peers:node_of(Ordinal, Peers);
         {wait, Reason} ->
             say_why(Reason),
-            {error, Reason}
+            wait
     end.
 
-%% RabbitMQ logs the reason of each attempt as an error. This is no error, and once is enough.
 say_why(Reason) ->
     case persistent_term:get({?MODULE, said}, undefined) of
         Reason -> ok;
@@ -58,22 +69,6 @@ say_why(Reason) ->
             persistent_term:put({?MODULE, said}, Reason),
             ?LOG_WARNING("Peer discovery: ~ts", [Reason], ?DOMAIN)
     end.
-
-peers() ->
-    case {entente_formation:parse_node(atom_to_list(node())), os:getenv("ENTENTE_REPLICAS", "1")} of
-        {{ok, {Prefix, Self, Domain}}, Text} ->
-            try list_to_integer(Text) of
-                Replicas ->
-                    {Self, [{N, list_to_atom(lists:concat([Prefix, N, Domain]))}
-                            || N <- lists:seq(0, Replicas - 1), N =/= Self]}
-            catch
-                error:badarg -> {error, "ENTENTE_REPLICAS is not a number: " ++ Text}
-            end;
-        {error, _} ->
-            {error, "this node's name is not like rabbit@name-0.domain; set POD_NAME and ENTENTE_HEADLESS"}
-    end.
-
-host(Node) -> tl(string:find(atom_to_list(Node), "@")).
 
 first_formation() ->
     case file:read_file(?FORMED_FILE) of
@@ -87,8 +82,17 @@ lock(Nodes) ->
     Others = Nodes -- [node()],
     Id = {?MODULE, self()},
     case global:set_lock(Id, Others, 10) of
-        true -> {ok, {Id, Others}};
+        true -> leave_queues({Id, Others});
         false -> {error, "another node is joining; trying again"}
+    end.
+
+leave_queues({_Id, [Member]} = Lock) ->
+    case entente_rejoin:leave_queues(Member) of
+        ok ->
+            {ok, Lock};
+        {error, Reason} ->
+            ok = unlock(Lock),
+            {error, Reason}
     end.
 
 unlock({Id, Nodes}) ->

@@ -1,0 +1,180 @@
+# shellcheck shell=bash
+# The parts of test.sh.
+# shellcheck disable=SC2154  # variables of test.sh
+
+# members N COUNT: node N serves, and sees COUNT running members.
+members() {
+  [ "$(api "$1" GET nodes 2>/dev/null | jq '[.[] | select(.running)] | length' 2>/dev/null)" = "$2" ]
+}
+one_cluster() { members 0 3 && members 1 3 && members 2 3; }
+start_all() { for n in 0 1 2; do node_start "$n"; done; }
+stop_all() {
+  for n; do node_term "$n"; done
+  for n; do node_wait "$n" || true; done
+}
+kill_all() { for n in 0 1 2; do if node_running "$n"; then node_kill "$n" || true; fi; done; }
+blank_all() { for n in 0 1 2; do node_blank "$n"; done; }
+
+# timed TEXT SECONDS
+timed() {
+  local begin
+  begin=$(now_ms)
+  check "$1" until_true "$2" one_cluster
+  echo "      after $((($(now_ms) - begin) / 100))00 ms"
+}
+
+queue_members() { [ "$(api "$1" GET "queues/%2F/$2?disable_stats=true" | jq '.online | length')" = 3 ]; }
+holds() { [ "$(api "$1" POST "queues/%2F/$2/get" '{"count": 100, "ackmode": "ack_requeue_true", "encoding": "auto"}' | jq length)" = "$3" ]; }
+publish() {
+  api "$1" POST "exchanges/%2F/$2/publish" \
+    "{\"properties\": {\"delivery_mode\": 2, \"headers\": $4}, \"routing_key\": \"$3\", \"payload\": \"x\", \"payload_encoding\": \"string\"}" |
+    jq -e .routed
+}
+quorum_queue() { api "$1" PUT "queues/%2F/$2" '{"durable": true, "arguments": {"x-queue-type": "quorum"}}'; }
+refused() { ! "$@" || return 1; }
+says() { jq -e --arg text "$1" 'select(.reason | contains($text))'; }
+
+sql_bind() { api 0 POST bindings/%2F/e/sql/q/"$1" "{\"routing_key\": \"\", \"arguments\": {\"x-sql-filter\": \"$2\"}}"; }
+sql_bad() { { sql_bind cheap "price >" || true; } | says "x-sql-filter is not a valid SQL filter: it ends too early"; }
+enabled() { grep -qx "$1" "$WORK/enabled"; }
+available() { grep -qx "$1" "$WORK/available"; }
+
+part_smoke() {
+  echo "--- smoke"
+  start_all
+  timed "three nodes that start at once form one cluster" 90
+  # Written to files: the tool fails when a reader goes away before its end.
+  node_exec 0 rabbitmq-plugins list --enabled --minimal --quiet >"$WORK/enabled"
+  node_exec 0 rabbitmq-plugins list --minimal --quiet >"$WORK/available"
+  local plugin
+  for plugin in rabbitmq_management rabbitmq_prometheus rabbitmq_event_exchange rabbitmq_consistent_hash_exchange \
+    rabbitmq_auth_backend_oauth2 rabbitmq_sql_exchange; do
+    check "$plugin is enabled" enabled "$plugin"
+  done
+  for plugin in rabbitmq_mqtt rabbitmq_web_mqtt rabbitmq_stomp rabbitmq_web_stomp rabbitmq_stream rabbitmq_peer_discovery_k8s; do
+    check "$plugin is available" available "$plugin"
+  done
+  check "the node runs as uid 999" node_exec 0 sh -c "test \"\$(stat -c %u /proc/1)\" = 999"
+  check "the root file system is read-only" refused node_exec 0 touch /etc/rabbitmq/x
+  check "the cookie is not on the volume" refused node_exec 0 ls /var/lib/rabbitmq/.erlang.cookie
+  check "prometheus answers" hub curl -sSf -o /dev/null "http://$(node_ip 1):15692/metrics"
+
+  check "an x-sql exchange" api 0 PUT exchanges/%2F/sql '{"type": "x-sql", "durable": true}'
+  for queue in cheap dear all; do check "quorum queue $queue" quorum_queue 1 "$queue"; done
+  check "filter of cheap" sql_bind cheap "price < 10"
+  check "filter of dear" sql_bind dear "price >= 10 AND region LIKE 'eu-%'"
+  check "a binding without a filter" api 0 POST bindings/%2F/e/sql/q/all '{}'
+  check "a filter that cannot be parsed is refused, with the reason" sql_bad
+  check "9 is routed" publish 1 sql "" '{"price": 9}'
+  check "10 is routed, by another node" publish 2 sql "" '{"price": 10, "region": "eu-west"}'
+  check "text for a price disturbs nobody" publish 0 sql "" '{"price": "x", "region": 1}'
+  check "cheap has one message" until_true 5 holds 0 cheap 1
+  check "dear has one message" until_true 5 holds 1 dear 1
+  check "all has three" until_true 5 holds 2 all 3
+  check "the queue has three members" until_true 10 queue_members 0 all
+  check "a binding is deleted" api 2 DELETE "bindings/%2F/e/sql/q/all/~"
+  check "nobody is left for a message that no filter takes" refused publish 1 sql "" '{"price": "x"}'
+
+  stop_all 0 1 2
+  check "all have stopped on SIGTERM" refused node_running 0
+  start_all
+  timed "after all were stopped at once they are a cluster again" 90
+  stop_all 2
+  stop_all 1
+  stop_all 0
+  for n in 2 1 0; do node_start "$n"; sleep 2; done
+  timed "after they were stopped one by one, the first of them started first" 90
+  stop_all 0
+  stop_all 1
+  stop_all 2
+  for n in 0 1 2; do node_start "$n"; sleep 2; done
+  timed "and the other way round" 90
+  kill_all
+  start_all
+  timed "after all were killed" 90
+  check "no message was lost" until_true 20 holds 1 all 3
+  check "the filters are still there" publish 0 sql "" '{"price": 1}'
+  kill_all
+  blank_all
+}
+
+waits() { grep -q 'this node has no data, and waits' "$WORK/log$1"; }
+alone() { api "$1" GET overview >/dev/null 2>&1; }
+
+part_disks() {
+  echo "--- disks"
+  : >"$WORK/log0"
+  node_start 0
+  check "node 0 without data waits for word of its peers" until_true 30 waits 0
+  sleep 5
+  check "and makes no cluster alone" refused alone 0
+  local begin=$SECONDS
+  stop_all 0
+  check "a node that waits stops within 30 s of SIGTERM" [ $((SECONDS - begin)) -lt 30 ]
+  start_all
+  timed "all three form a cluster" 90
+  check "a queue" quorum_queue 0 kept
+  check "the queue is on three nodes" until_true 10 queue_members 0 kept
+  for _ in 1 2 3; do check "a message" publish 1 amq.default kept '{}'; done
+  local lost
+  for lost in 0 2; do
+    node_kill "$lost" || true
+    node_blank "$lost"
+    : >"$WORK/log$lost"
+    node_start "$lost"
+    timed "node $lost, which lost its disk, joins the others again" 90
+    check "it has left the cluster before" grep -q 'it leaves the cluster to join it anew' "$WORK/log$lost"
+    check "nothing is lost" until_true 20 holds 1 kept 3
+    check "the queue is on three nodes again" until_true 60 queue_members 1 kept
+  done
+  kill_all
+  node_blank 0
+  : >"$WORK/log0"
+  node_start 0
+  check "node 0 lost its disk while all were down, and waits" until_true 30 waits 0
+  node_start 1
+  node_start 2
+  timed "until a majority with data is there" 120
+  check "nothing is lost" until_true 20 holds 2 kept 3
+  kill_all
+  blank_all
+
+  echo false >"$WORK/cluster/formed"
+  chmod a+r "$WORK/cluster/formed"
+  node_start 0
+  check "node 0 starts alone if it is said that there never was a cluster" until_true 60 members 0 1
+  rm "$WORK/cluster/formed"
+  node_start 2
+  check "node 2 joins" until_true 60 members 2 2
+  node_start 1
+  timed "node 1 joins" 60
+  kill_all
+  blank_all
+}
+
+part_formation() {
+  echo "--- formation, $ROUNDS rounds"
+  local round victim begin n delay
+  for ((round = 1; round <= ROUNDS; round++)); do
+    victim=$((RANDOM % 3))
+    begin=$(now_ms)
+    for n in 0 1 2; do
+      node_start "$n"
+      printf -v delay '0.%03d' $((RANDOM % 1000))
+      sleep "$((RANDOM % 3))$(printf '%s' "${delay#0}")"
+    done
+    # Somewhere between the start of Erlang and the end of joining.
+    printf -v delay '%d.%03d' $((RANDOM % 9)) $((RANDOM % 1000))
+    sleep "$delay"
+    node_kill "$victim" || true
+    sleep "$((RANDOM % 3))"
+    node_start "$victim"
+    check "round $round: node $victim killed $delay s after the last start" until_true 180 one_cluster
+    echo "      one cluster $((($(now_ms) - begin) / 100))00 ms after the first start"
+    # Later rounds would overwrite the logs of the one that failed.
+    if [ "${failed:?}" -gt 0 ] && [ -n "${KEEP:-}" ]; then return; fi
+    kill_all
+    blank_all
+    for n in 0 1 2; do : >"$WORK/log$n"; done
+  done
+}
