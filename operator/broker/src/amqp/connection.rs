@@ -21,7 +21,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use super::{
-    error::{Error, NOT_OPENED},
+    error::{Error, NOT_OPENED, OVER},
     options::{ConnectOptions, Timeouts},
     receiver::Receiver,
     sender::Sender,
@@ -202,6 +202,7 @@ impl Connection {
     pub(super) fn explain<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
         match (result, self.shared.lifeline.end_reason()) {
             (Err(Error::Protocol(_)), Some(reason)) => Err(Error::Closed { reason }),
+            (Err(Error::Closed { reason: vague }), Some(reason)) if vague == OVER => Err(Error::Closed { reason }),
             (result, _) => result,
         }
     }

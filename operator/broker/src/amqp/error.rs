@@ -15,6 +15,9 @@ use fe2o3_amqp_types::primitives::Symbol;
 
 const NO_AMQP: &str = "the peer does not speak AMQP 1.0 here; is this port the right one, with or without TLS?";
 
+/// What the engine says of every connection that did not end in order.
+pub(super) const OVER: &str = "connection is over";
+
 /// Condition of a refusal for which the broker gave no condition.
 pub(super) const NOT_OPENED: &str = "entente:not-opened";
 
@@ -148,7 +151,7 @@ impl From<ConnectionStopReason> for Error {
                 let (name, description) = condition(&error);
                 Self::Closed { reason: format!("closed by this side: {name} {description}") }
             }
-            ConnectionStopReason::Closed => Self::Closed { reason: "connection is over".to_owned() },
+            ConnectionStopReason::Closed => Self::Closed { reason: OVER.to_owned() },
             ConnectionStopReason::RemoteClosed => Self::Closed { reason: "closed by the broker".to_owned() },
         }
     }
