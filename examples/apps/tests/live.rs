@@ -44,7 +44,9 @@ impl Broker {
         let vhost = format!("entente-test-{name}-{}", std::process::id());
         let mut options = ConnectOptions::new(host, port.parse().expect("port"), username, password);
         options.virtual_host.clone_from(&vhost);
-        let broker = Self { options, http: reqwest::Client::new(), management, vhost, amqp: amqp.clone() };
+        // The broker closes idle connections while the programs run; a kept one would fail.
+        let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().expect("client");
+        let broker = Self { options, http, management, vhost, amqp: amqp.clone() };
         broker.put(&format!("vhosts/{}", broker.vhost), json!({})).await;
         let all = json!({"configure": ".*", "write": ".*", "read": ".*"});
         broker.put(&format!("permissions/{}/{username}", broker.vhost), all).await;
