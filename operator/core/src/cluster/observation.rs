@@ -63,7 +63,8 @@ pub fn pods(broker: &Broker, set: &StatefulSet, pods: &[Pod]) -> Vec<SeenPod> {
                 let labels = pod.metadata.labels.as_ref();
                 labels.and_then(|labels| labels.get("controller-revision-hash")).is_none_or(|is| is != current)
             }),
-            trouble: trouble(pod),
+            // What ends since it was told to is in no trouble.
+            trouble: trouble(pod).filter(|_| pod.metadata.deletion_timestamp.is_none()),
         })
         .collect();
     seen.sort_by(|a, b| a.name.cmp(&b.name));
@@ -111,6 +112,7 @@ fn trouble(pod: &Pod) -> Option<String> {
 mod tests {
     use super::*;
     use crate::cluster::testing::broker;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use serde_json::{Value, json};
 
     fn set(observed: i64) -> StatefulSet {
@@ -186,5 +188,8 @@ mod tests {
         let seen = pods(&main, &set(2), &[pod("main-broker-0", "new", &status), pod("main-broker-1", "new", &ready())]);
         assert_eq!(seen[0].trouble.as_deref(), Some("not scheduled: 0/3 nodes"));
         assert_eq!(seen[1].trouble, None);
+        let mut going = pod("main-broker-0", "new", &status);
+        going.metadata.deletion_timestamp = Some(Time(jiff::Timestamp::UNIX_EPOCH));
+        assert_eq!(pods(&main, &set(2), &[going])[0].trouble, None);
     }
 }

@@ -347,7 +347,10 @@ impl<'a> Facts<'a> {
     fn cluster_formed(&self) -> Verdict {
         self.not_running().or_else(|| self.without_answer()).unwrap_or_else(|| {
             if self.missing.is_empty() {
-                let message = format!("all {} nodes are running members", self.declared);
+                let message = match self.declared {
+                    1 => "the only node runs".to_owned(),
+                    declared => format!("all {declared} nodes are running members"),
+                };
                 return Verdict { status: Status::True, reason: reasons::READY, message };
             }
             self.absence()
@@ -393,10 +396,13 @@ impl<'a> Facts<'a> {
         if let Some(verdict) = self.other_version().or_else(|| self.alarm()) {
             return verdict;
         }
-        let message = match self.view.rollout {
-            Step::Wait { message } => format!("all {} nodes run; {message}", self.declared),
-            Step::Replace(_) | Step::Done => format!("all {} nodes run", self.declared),
+        let mut message = match self.declared {
+            1 => "the only node runs".to_owned(),
+            declared => format!("all {declared} nodes run"),
         };
+        if let Step::Wait { message: why } = self.view.rollout {
+            message = format!("{message}; {why}");
+        }
         Verdict { status: Status::True, reason: reasons::READY, message }
     }
 
