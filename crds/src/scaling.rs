@@ -1,5 +1,8 @@
 //! `spec.scaling`: how many consumers a queue should have.
 
+// The names are those of Kubernetes; the derive copies the struct, so an attribute on it is not enough.
+#![allow(clippy::struct_field_names)]
+
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 

@@ -87,10 +87,9 @@ impl Breaker {
         self.failures = self.failures.saturating_add(1);
         let wait = match &self.open {
             Some(open) if open.probing_since.is_some() => (open.wait * 2).min(self.config.longest_wait),
-            // Calls that were under way when it opened must not lengthen the wait.
-            Some(_) => return,
             None if self.failures >= self.config.threshold => self.config.first_wait,
-            None => return,
+            // Calls that were under way when it opened must not lengthen the wait.
+            Some(_) | None => return,
         };
         let until = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
         self.open = Some(Open { wait, until, probing_since: None });

@@ -136,7 +136,7 @@ mod tests {
         let reference = reference.map(|(namespace, name)| BrokerRef { name: name.into(), namespace: Some(namespace.into()) });
         let team = labels(&[("team", "shop")]);
         resolve(reference.as_ref(), current, Asker { namespace: "shop", labels: Some(&team) }, brokers)
-            .map(|broker| crate::queue::status::broker_key(broker))
+            .map(crate::queue::status::broker_key)
             .map_err(|unresolved| unresolved.reason)
     }
 

@@ -22,7 +22,7 @@ const ROUTING_KEYS: [&str; 8] = [
     "vhost.limits.cleared",
 ];
 /// The queue goes by itself when nobody has read it for so long.
-const IDLE: Duration = Duration::from_secs(120);
+const IDLE: Duration = Duration::from_mins(2);
 /// Longest wait before another attempt to connect.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
@@ -38,15 +38,17 @@ pub enum Heard {
 /// Listens for ever, and connects again whenever that fails.
 pub async fn listen(link: Arc<Link>, access: Access, replica: String, tell: mpsc::Sender<Heard>) {
     let mut wait = Duration::from_millis(250);
-    let mut attempt = 0_u64;
+    let mut failures = 0_u64;
     loop {
-        attempt += 1;
-        // A new name each time: the old queue may be on a node that is down, and goes by itself.
-        let queue = format!("entente.events.{replica}.{attempt}");
-        match attend(&link, &access, &queue, &tell).await {
+        // One name as long as it works: a leader finds the queue of the one before. Then others: it may be on
+        // a node that is down, and goes by itself.
+        let queue = if failures == 0 { "entente.events".to_owned() } else { format!("entente.events.{replica}.{failures}") };
+        let mut listened = false;
+        match attend(&link, &access, &queue, &tell, &mut listened).await {
             Ok(never) => match never {},
             Err(error) => tracing::info!(broker = link.key, error, "not listening to the broker's events; trying again"),
         }
+        failures = if listened { 0 } else { failures + 1 };
         tokio::time::sleep(wait).await;
         wait = if link.down_for().is_some() { (wait * 2).min(LONGEST_WAIT) } else { Duration::from_millis(250) };
     }
@@ -57,9 +59,11 @@ async fn attend(
     access: &Access,
     queue: &str,
     tell: &mpsc::Sender<Heard>,
+    listened: &mut bool,
 ) -> Result<std::convert::Infallible, String> {
     link.read(|admin| admin.open_event_queue(queue, &ROUTING_KEYS, IDLE)).await.map_err(|error| error.to_string())?;
     let mut stream = connect(access, queue).await.map_err(|error| error.to_string())?;
+    *listened = true;
     tracing::info!(broker = link.key, "listening to the broker's events");
     let gone = |_| "nobody listens any more".to_owned();
     tell.send(Heard::Connected).await.map_err(gone)?;

@@ -27,8 +27,10 @@ pub struct Host {
 
 #[derive(Debug, Default)]
 struct State {
-    /// `None`: not read yet. `Some(None)`: there is no such virtual host.
-    observed: Option<Option<ObservedVirtualHost>>,
+    /// Whether it was read.
+    known: bool,
+    /// `None` where it does not exist, or was not read.
+    observed: Option<ObservedVirtualHost>,
     /// Actions that succeeded while a read was under way.
     since_read_began: Vec<Action>,
     reads: usize,
@@ -52,12 +54,17 @@ impl Host {
 
     /// Whether it was read.
     pub fn is_known(&self) -> bool {
-        self.state().observed.is_some()
+        self.state().known
     }
 
     /// Looks at the observation. `None` where the virtual host does not exist or was not read.
     pub fn look<T>(&self, look: impl FnOnce(Option<&ObservedVirtualHost>) -> T) -> T {
-        look(self.state().observed.as_ref().and_then(Option::as_ref))
+        look(self.state().observed.as_ref())
+    }
+
+    /// A copy of the observation.
+    pub fn copy(&self) -> Option<ObservedVirtualHost> {
+        self.state().observed.clone()
     }
 
     /// Notes an action that succeeded.
@@ -66,13 +73,11 @@ impl Host {
         if state.reads > 0 {
             state.since_read_began.push(action.clone());
         }
+        if state.known && matches!(action, Action::CreateVirtualHost(_)) {
+            state.observed.get_or_insert_default();
+        }
         if let Some(observed) = &mut state.observed {
-            if matches!(action, Action::CreateVirtualHost(_)) {
-                observed.get_or_insert_default();
-            }
-            if let Some(observed) = observed {
-                observed.note(action);
-            }
+            observed.note(action);
         }
     }
 
@@ -105,9 +110,10 @@ impl Read<'_> {
             }
         }
         let nothing = ObservedVirtualHost::default();
-        let old = state.observed.as_ref().and_then(Option::as_ref).unwrap_or(&nothing);
+        let old = state.observed.as_ref().unwrap_or(&nothing);
         let found = affected(old, new.as_ref().unwrap_or(&nothing));
-        state.observed = Some(new);
+        state.known = true;
+        state.observed = new;
         found
     }
 }

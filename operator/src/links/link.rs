@@ -153,6 +153,14 @@ impl Link {
         Ok(())
     }
 
+    /// Reads a virtual host now, for a decision that what was seen earlier is not good enough for.
+    pub async fn refresh(&self, host: &Host) -> Result<(), LinkError> {
+        let read = host.begin_read();
+        let answer = self.read(|admin| admin.read_virtual_host(&host.name)).await?;
+        read.finish(answer);
+        Ok(())
+    }
+
     /// Makes what all queues of a virtual host stand on, if anything of it is missing.
     pub async fn lay_foundation(
         &self,
@@ -258,7 +266,9 @@ mod tests {
     #[tokio::test]
     async fn i2_a_foreign_virtual_host_is_left_alone() {
         let (broker, link) = link();
-        broker.tamper("shop", |host| drop(host.tags.insert("somebody".into())));
+        broker.tamper("shop", |host| {
+            host.tags.insert("somebody".into());
+        });
         let host = link.host("shop");
         link.know(&host).await.unwrap();
         let refused = link.lay_foundation(&host, &virtual_host("shop", "u"), &[]).await;

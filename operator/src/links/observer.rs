@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use entente_broker::admin::BrokerAdmin;
 use entente_core::queue::affected::Affected;
 use entente_core::topology::observed::ObservedVirtualHost;
 use entente_crds::Queue;
@@ -113,7 +114,7 @@ impl Observer {
                 self.wake(&host, &found);
             }
             Err(error) if error.is_outage() => {
-                tracing::debug!(broker = self.link.key, virtual_host = host.name, %error, "not read")
+                tracing::debug!(broker = self.link.key, virtual_host = host.name, %error, "not read");
             }
             Err(error) => tracing::warn!(broker = self.link.key, virtual_host = host.name, %error, "not read"),
         }
@@ -133,7 +134,7 @@ impl Observer {
                     continue;
                 }
             };
-            let Some(rest) = host.look(|seen| seen.cloned()) else { continue };
+            let Some(rest) = host.copy() else { continue };
             let found = read.finish(Some(ObservedVirtualHost { queues, seen_at: Some(seen_at), ..rest }));
             for name in &found.figures {
                 let entry = (host.name.clone(), name.clone());
@@ -153,7 +154,7 @@ impl Observer {
         let down = self.link.down_for();
         if down.is_some() {
             // One call, held back by the breaker while it must be: the way an outage's end is found.
-            let _ = self.link.read(|admin| admin.overview()).await;
+            let _ = self.link.read(BrokerAdmin::overview).await;
         }
         let now_silent = self.link.down_for().is_some_and(|down| down >= SILENCE);
         if now_silent != *silent {
@@ -174,7 +175,9 @@ impl Observer {
                     .flat_map(|seen| seen.queues.keys())
                     .map(|name| entente_core::queue::desired::owner_of(name))
                     .collect();
-                names.into_iter().for_each(|name| self.wake_one(&host.name, name));
+                for name in names {
+                    self.wake_one(&host.name, name);
+                }
             });
         }
         structure.union(figures).for_each(|name| self.wake_one(&host.name, name));

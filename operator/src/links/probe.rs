@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use entente_broker::admin::BrokerAdmin;
 use entente_core::cluster::observation::{Seen, SeenNode};
 use entente_crds::Broker;
 use futures::try_join;
@@ -17,7 +18,7 @@ pub struct LinkProbe(pub Arc<Links>);
 impl BrokerProbe for LinkProbe {
     async fn probe(&self, broker: &Broker) -> Result<Seen, String> {
         let link = self.0.get(broker).await.map_err(|error| error.to_string())?;
-        let asked = try_join!(link.read(|admin| admin.overview()), link.read(|admin| admin.nodes()));
+        let asked = try_join!(link.read(BrokerAdmin::overview), link.read(BrokerAdmin::nodes));
         let (overview, nodes) = asked.map_err(|error| error.to_string())?;
         let nodes = nodes
             .into_iter()

@@ -61,7 +61,7 @@ pub struct Links {
     metrics: Metrics,
     /// Queues that must be looked at, since something about them changed at a broker.
     wake: mpsc::UnboundedSender<ObjectRef<Queue>>,
-    links: Mutex<HashMap<String, Slot>>,
+    by_uid: Mutex<HashMap<String, Slot>>,
 }
 
 #[derive(Debug)]
@@ -86,14 +86,14 @@ impl Links {
         metrics: Metrics,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<ObjectRef<Queue>>) {
         let (wake, woken) = mpsc::unbounded_channel();
-        let links = Mutex::default();
-        (Arc::new(Self { client, cluster_domain, replica, observation, metrics, wake, links }), woken)
+        let by_uid = Mutex::default();
+        (Arc::new(Self { client, cluster_domain, replica, observation, metrics, wake, by_uid }), woken)
     }
 
     /// The link to a Broker.
     pub async fn get(&self, broker: &Broker) -> Result<Arc<Link>, NoLink> {
         let uid = broker.uid().unwrap_or_default();
-        if let Some(slot) = self.links.lock().await.get(&uid) {
+        if let Some(slot) = self.by_uid.lock().await.get(&uid) {
             return Ok(Arc::clone(&slot.link));
         }
         // The lock is not held while the API server is asked: one slow answer must not stop all Brokers.
@@ -101,7 +101,7 @@ impl Links {
         let bad =
             |error: &dyn std::fmt::Display| NoLink::BadCredentials(names::admin_secret(&broker.name_any()), error.to_string());
         let admin = RabbitMq::new(access.endpoint.clone()).map_err(|error| bad(&error))?;
-        let mut links = self.links.lock().await;
+        let mut links = self.by_uid.lock().await;
         let slot = links.entry(uid.clone()).or_insert_with(|| {
             let key = entente_core::queue::status::broker_key(broker);
             let link = Arc::new(Link::new(key, uid, Arc::new(admin), self.metrics.clone()));
@@ -120,12 +120,12 @@ impl Links {
 
     /// Drops a link whose credentials are no longer accepted: the next one reads the Secret again.
     pub async fn forget(&self, uid: &str) {
-        self.links.lock().await.remove(uid);
+        self.by_uid.lock().await.remove(uid);
     }
 
     /// Drops the links to Brokers that are not among these.
     pub async fn retain(&self, uids: &HashSet<String>) {
-        self.links.lock().await.retain(|uid, _| uids.contains(uid));
+        self.by_uid.lock().await.retain(|uid, _| uids.contains(uid));
     }
 
     async fn access(&self, broker: &Broker) -> Result<Access, NoLink> {

@@ -80,10 +80,8 @@ pub async fn reconcile(queue: &Queue, ctx: &QueueContext) -> Result<Action, Erro
 async fn delete(ctx: &QueueContext, queue: &Queue, link: &Link, host: &Host) -> Result<Result<Action, Error>, LinkError> {
     let name = queue.name_any();
     let policy = queue.spec.deletion_policy;
-    link.know(host).await?;
-    if policy == DeletionPolicy::DeleteIfEmpty {
-        refresh(link, host).await?;
-    }
+    // Afresh, whatever the policy: a leader that was killed may have declared the queue after this one's last look.
+    link.refresh(host).await?;
     let (ours, decision) = host.look(|observed| {
         let nothing = ObservedVirtualHost::default();
         let seen = observed.unwrap_or(&nothing);
@@ -111,13 +109,6 @@ async fn delete(ctx: &QueueContext, queue: &Queue, link: &Link, host: &Host) -> 
     Ok(release(ctx, queue, "deleted in the broker").await)
 }
 
-async fn refresh(link: &Link, host: &Host) -> Result<(), LinkError> {
-    let read = host.begin_read();
-    let answer = link.read(|admin| admin.read_virtual_host(&host.name)).await?;
-    read.finish(answer);
-    Ok(())
-}
-
 /// Closes the queue to new messages, lets the counters catch up, and looks again.
 ///
 /// The counters lag behind by seconds, so that a message accepted a moment ago may not be among them.
@@ -136,7 +127,7 @@ async fn is_surely_empty(link: &Link, host: &Host, name: &str) -> Result<bool, L
             return Ok(false);
         }
     }
-    refresh(link, host).await?;
+    link.refresh(host).await?;
     let decision = host.look(|seen| seen.map(|seen| decide(name, DeletionPolicy::DeleteIfEmpty, seen)));
     Ok(matches!(decision, Some(Decision::Delete(_))))
 }

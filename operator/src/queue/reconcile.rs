@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use entente_broker::admin::AdminError;
 use entente_core::conditions::is_true;
 use entente_core::queue::desired::{Stages, desired};
 use entente_core::queue::status::{Outcome, Place, status};
@@ -23,7 +24,7 @@ use crate::links::host::Host;
 use crate::links::{Link, LinkError, NoLink};
 
 /// A missing Broker is watched for; this is for what the watch cannot show.
-const LOOK_AGAIN: Duration = Duration::from_secs(300);
+const LOOK_AGAIN: Duration = Duration::from_mins(5);
 /// Something outside must happen first.
 const WAIT: Duration = Duration::from_secs(5);
 /// The broker does not answer. Cheap, as the breaker answers for it.
@@ -137,7 +138,7 @@ impl Visit<'_> {
         };
         let urgent = !plan.is_empty();
         if urgent && let Err(error) = self.link.run_urgently(self.host, &plan).await {
-            return self.fail(&queue, &error).await;
+            return self.refused(&queue, &usable, &error).await;
         }
         self.end(&queue, &Outcome::Ready, Action::await_change()).await?;
         self.complete(&queue, &complete, urgent).await
@@ -166,8 +167,20 @@ impl Visit<'_> {
         let queue = self.ctx.written.refresh(queue);
         match self.link.run(self.host, &plan).await {
             Ok(()) => self.end(&queue, &Outcome::Ready, rest).await,
-            Err(error) => self.fail(&queue, &error).await,
+            Err(error) => self.refused(&queue, complete, &error).await,
         }
+    }
+
+    /// A refusal mostly means that something is there which was not when last looked: a fresh look can say what.
+    async fn refused(&self, queue: &Queue, desired: &Desired, error: &LinkError) -> Result<Action, Error> {
+        let refusal = matches!(error, LinkError::Admin(AdminError::Refused { .. } | AdminError::NotFound(_)));
+        if refusal
+            && self.link.refresh(self.host).await.is_ok()
+            && let Err(conflict) = self.plan(desired)
+        {
+            return self.conflict(queue, &conflict).await;
+        }
+        self.fail(queue, error).await
     }
 
     fn plan(&self, desired: &Desired) -> Result<Plan, Conflict> {
@@ -195,7 +208,7 @@ impl Visit<'_> {
                 }
                 (Outcome::Unseen { reason: reasons::BROKER_UNREACHABLE, message }, OUTAGE)
             }
-            LinkError::Admin(entente_broker::admin::AdminError::Unauthorized) => {
+            LinkError::Admin(AdminError::Unauthorized) => {
                 self.ctx.links.forget(&self.link.uid).await;
                 (Outcome::Unseen { reason: reasons::BROKER_UNREACHABLE, message }, WAIT)
             }

@@ -113,8 +113,17 @@ impl BrokerAdmin for RabbitMq {
         let body = json!({"durable": true, "arguments": {
             "x-queue-type": "classic", "x-expires": idle, "x-max-length": 10_000, "x-overflow": "drop-head",
         }});
-        self.http.put(&path(&["queues", EVENT_VIRTUAL_HOST, queue])?, &body).await?;
-        for key in routing_keys {
+        let bound = match self.http.get::<Vec<answers::Binding>>(&path(&["queues", EVENT_VIRTUAL_HOST, queue, "bindings"])?).await
+        {
+            Ok(bindings) => bindings.into_iter().filter_map(answers::Binding::ours).map(|binding| binding.routing_key).collect(),
+            Err(AdminError::NotFound(_)) => {
+                self.http.put(&path(&["queues", EVENT_VIRTUAL_HOST, queue])?, &body).await?;
+                Vec::new()
+            }
+            Err(error) => return Err(error),
+        };
+        // An operator that is restarted finds its queue as it left it, and writes nothing (invariant I6).
+        for key in routing_keys.iter().filter(|key| !bound.iter().any(|known| known == *key)) {
             let path = path(&["bindings", EVENT_VIRTUAL_HOST, "e", EVENT_EXCHANGE, "q", queue])?;
             self.http.post(&path, &json!({"routing_key": key})).await?;
         }

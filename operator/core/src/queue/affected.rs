@@ -114,7 +114,9 @@ mod tests {
             |seen| seen.exchanges.clear(),
             |seen| drop(seen.policies.remove("entente.default")),
             |seen| seen.tags.clear(),
-            |seen| drop(seen.limits.insert("max-queues".into(), 1)),
+            |seen| {
+                seen.limits.insert("max-queues".into(), 1);
+            },
         ];
         for change in changes {
             let mut after = complete();
