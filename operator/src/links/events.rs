@@ -23,6 +23,8 @@ const ROUTING_KEYS: [&str; 8] = [
 ];
 /// The queue goes by itself when nobody has read it for so long.
 const IDLE: Duration = Duration::from_mins(2);
+/// Wait before the first attempt after a connection that worked.
+const FIRST_WAIT: Duration = Duration::from_millis(250);
 /// Longest wait before another attempt to connect.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
@@ -37,7 +39,7 @@ pub enum Heard {
 
 /// Listens for ever, and connects again whenever that fails.
 pub async fn listen(link: Arc<Link>, access: Access, replica: String, tell: mpsc::Sender<Heard>) {
-    let mut wait = Duration::from_millis(250);
+    let mut wait = FIRST_WAIT;
     let mut failures = 0_u64;
     loop {
         // One name as long as it works: a leader finds the queue of the one before. Then others: it may be on
@@ -48,9 +50,9 @@ pub async fn listen(link: Arc<Link>, access: Access, replica: String, tell: mpsc
             Ok(never) => match never {},
             Err(error) => tracing::info!(broker = link.key, error, "not listening to the broker's events; trying again"),
         }
-        failures = if listened { 0 } else { failures + 1 };
+        (failures, wait) = if listened { (0, FIRST_WAIT) } else { (failures + 1, wait) };
         tokio::time::sleep(wait).await;
-        wait = if link.down_for().is_some() { (wait * 2).min(LONGEST_WAIT) } else { Duration::from_millis(250) };
+        wait = (wait * 2).min(LONGEST_WAIT);
     }
 }
 

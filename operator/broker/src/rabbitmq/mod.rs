@@ -113,15 +113,13 @@ impl BrokerAdmin for RabbitMq {
         let body = json!({"durable": true, "arguments": {
             "x-queue-type": "classic", "x-expires": idle, "x-max-length": 10_000, "x-overflow": "drop-head",
         }});
-        let bound = match self.http.get::<Vec<answers::Binding>>(&path(&["queues", EVENT_VIRTUAL_HOST, queue, "bindings"])?).await
-        {
-            Ok(bindings) => bindings.into_iter().filter_map(answers::Binding::ours).map(|binding| binding.routing_key).collect(),
-            Err(AdminError::NotFound(_)) => {
-                self.http.put(&path(&["queues", EVENT_VIRTUAL_HOST, queue])?, &body).await?;
-                Vec::new()
-            }
-            Err(error) => return Err(error),
-        };
+        let found: Vec<answers::Binding> = self.http.get(&path(&["queues", EVENT_VIRTUAL_HOST, queue, "bindings"])?).await?;
+        // Every queue has a binding to the default exchange: none at all means no queue (and not 404).
+        if found.is_empty() {
+            self.http.put(&path(&["queues", EVENT_VIRTUAL_HOST, queue])?, &body).await?;
+        }
+        let bound: Vec<String> =
+            found.into_iter().filter_map(answers::Binding::ours).map(|binding| binding.routing_key).collect();
         // An operator that is restarted finds its queue as it left it, and writes nothing (invariant I6).
         for key in routing_keys.iter().filter(|key| !bound.iter().any(|known| known == *key)) {
             let path = path(&["bindings", EVENT_VIRTUAL_HOST, "e", EVENT_EXCHANGE, "q", queue])?;
