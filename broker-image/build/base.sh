@@ -54,12 +54,12 @@ import_minimal() {
   mkdir -p "$dir/root" "$dir/all"
   tar -C "$dir/all" -xf "$(rootfs_file minimal)" --wildcards './lib' './lib64' './usr/lib64' './etc/nsswitch.conf' \
     './usr/lib/*-linux-gnu/lib[cm].so.6' './usr/lib/*-linux-gnu/libgcc_s.so.1' './usr/lib/*-linux-gnu/libresolv.so.2' \
-    './usr/lib/*-linux-gnu/ld-linux-*' './usr/lib/*-linux-gnu/lib[dp]*.so.[02]' './usr/lib/*-linux-gnu/librt.so.1' \
-    './usr/lib/*-linux-gnu/libnss_*.so.2' './usr/lib/ld-linux-*' './usr/share/doc/libc6/copyright' \
-    './usr/share/doc/libgcc-s1/copyright' 2>/dev/null || true
+    './usr/lib/*-linux-gnu/ld-linux-*' './usr/lib/*-linux-gnu/libdl.so.2' \
+    './usr/lib/*-linux-gnu/libpthread.so.0' './usr/lib/*-linux-gnu/librt.so.1' \
+    './usr/lib/*-linux-gnu/libnss_dns.so.2' './usr/lib/*-linux-gnu/libnss_files.so.2' './usr/lib/ld-linux-*' './usr/share/doc/libc6/copyright' \
+    './usr/share/doc/gcc-12-base/copyright' 2>/dev/null || true
+  # The loader's place differs between architectures: tar complains of the patterns that match nothing.
   [ -e "$dir/all/etc/nsswitch.conf" ] || die "$(rootfs_file minimal) is not the root file system it should be: delete it and try again"
-  # The loader's place differs between architectures; only what is there is taken.
-  rm -f "$dir"/all/usr/lib/*-linux-gnu/libp{am,cre,roc}* "$dir"/all/usr/lib/*-linux-gnu/libd{b,ebconf}*
   mkdir -p "$dir/all/tmp" "$dir/all/etc/ssl/certs" "$dir/all/usr/local/bin"
   chmod 1777 "$dir/all/tmp"
   printf 'root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n' >"$dir/all/etc/passwd"

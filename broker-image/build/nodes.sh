@@ -21,7 +21,9 @@ nodes_setup() {
   PREFIX=ebt$$
   WORK=$(mktemp -d "${TMPDIR:-/tmp}/entente-broker-test.XXXXXX")
   chmod 755 "$WORK"
+  # shellcheck disable=SC2153  # of test.sh
   CONTAINER=$(buildah from -q --pull-never "docker-archive:$IMAGES/broker.tar")
+  IMAGE=$(buildah inspect --type container --format '{{.FromImageID}}' "$CONTAINER")
   ROOTFS_DIR=$(buildah mount "$CONTAINER")
   ip netns add "$PREFIX-hub"
   hub ip link set lo up
@@ -124,6 +126,10 @@ nodes_teardown() {
     ip netns delete "$PREFIX-$n" 2>/dev/null || true
   done
   [ -z "${PREFIX:-}" ] || ip netns delete "$PREFIX-hub" 2>/dev/null || true
-  [ -z "${CONTAINER:-}" ] || buildah rm "$CONTAINER" >/dev/null 2>&1 || true
+  if [ -n "${CONTAINER:-}" ]; then
+    buildah rm "$CONTAINER" >/dev/null 2>&1 || true
+    # Taken out of the archive by `buildah from`; each image tested would stay on disk. In use by another test: kept.
+    buildah rmi "$IMAGE" >/dev/null 2>&1 || true
+  fi
   [ -z "${WORK:-}" ] || rm -rf --one-file-system "$WORK"
 }
