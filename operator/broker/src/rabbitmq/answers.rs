@@ -54,11 +54,17 @@ pub struct Queue {
     online: Option<Vec<String>>,
     messages_ready: Option<i64>,
     messages_unacknowledged: Option<i64>,
-    consumers: Option<i64>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Consumers {
+    pub name: String,
+    pub consumers: Option<i64>,
 }
 
 impl Queue {
-    pub fn observed(self) -> Result<(String, ObservedQueue), AdminError> {
+    /// `consumers` by queue, where they are known.
+    pub fn observed(self, consumers: &BTreeMap<String, Option<i64>>) -> Result<(String, ObservedQueue), AdminError> {
         let Self { name, kind, durable, mut arguments, leader, node, members, online, .. } = self;
         let kind = match kind.as_str() {
             "quorum" => QueueKind::Quorum,
@@ -68,7 +74,7 @@ impl Queue {
         };
         arguments.remove("x-queue-type");
         // A queue whose statistics were not collected yet has no counters; that is not zero.
-        let counts = match (self.messages_ready, self.messages_unacknowledged, self.consumers) {
+        let counts = match (self.messages_ready, self.messages_unacknowledged, consumers.get(&name).copied().flatten()) {
             (Some(ready), Some(unacknowledged), Some(consumers)) => Some(Counts { ready, unacknowledged, consumers }),
             _ => None,
         };
@@ -158,7 +164,8 @@ mod tests {
     use super::*;
 
     fn queue(value: Value) -> Result<(String, ObservedQueue), AdminError> {
-        serde_json::from_value::<Queue>(value).unwrap().observed()
+        let consumers = BTreeMap::from([("q".to_owned(), value["consumers"].as_i64())]);
+        serde_json::from_value::<Queue>(value).unwrap().observed(&consumers)
     }
 
     #[test]

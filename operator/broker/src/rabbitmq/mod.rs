@@ -24,10 +24,6 @@ use http::{Http, path};
 const EVENT_VIRTUAL_HOST: &str = "/";
 const EVENT_EXCHANGE: &str = "amq.rabbitmq.event";
 
-/// All that is used of a queue: its whole description has dozens of fields.
-const QUEUE_COLUMNS: &str =
-    "name,type,durable,arguments,leader,node,members,online,messages_ready,messages_unacknowledged,consumers";
-
 /// Administration of a RabbitMQ.
 #[derive(Debug)]
 pub struct RabbitMq {
@@ -87,10 +83,14 @@ impl BrokerAdmin for RabbitMq {
     }
 
     async fn read_queues(&self, virtual_host: &str) -> Result<BTreeMap<String, ObservedQueue>, AdminError> {
-        // With statistics: without them, RabbitMQ leaves consumers out.
-        let path = path(&["queues", virtual_host])?.with_query(&format!("columns={QUEUE_COLUMNS}"));
-        let answer: Vec<answers::Queue> = self.http.get(&path).await?;
-        answer.into_iter().map(answers::Queue::observed).collect()
+        // What exists must come from the list without statistics: RabbitMQ answers the other one from a cache,
+        // which lacks a queue that was declared a moment ago. Consumers are only in the other one.
+        let structure = path(&["queues", virtual_host])?.with_query("disable_stats=true&enable_queue_totals=true");
+        let statistics = path(&["queues", virtual_host])?.with_query("columns=name,consumers");
+        let (queues, consumers): (Vec<answers::Queue>, Vec<answers::Consumers>) =
+            try_join!(self.http.get(&structure), self.http.get(&statistics))?;
+        let consumers: BTreeMap<String, Option<i64>> = consumers.into_iter().map(|seen| (seen.name, seen.consumers)).collect();
+        queues.into_iter().map(|queue| queue.observed(&consumers)).collect()
     }
 
     async fn has_ready_message(&self, virtual_host: &str, queue: &str) -> Result<bool, AdminError> {
