@@ -14,13 +14,27 @@ node_name() { echo "rabbit@$(node_host "$1")"; }
 node_ip() { echo "$NET.$(($1 + 10))"; }
 hub() { nsenter --net="/run/netns/$PREFIX-hub" "$@"; }
 
+# What a run left that was killed: its nodes would go on using the machine.
+nodes_sweep() {
+  local name pid
+  for name in $(ip netns list | awk '/^ebt[0-9]+-/ {print $1}'); do
+    pid=${name#ebt}
+    pid=${pid%%-*}
+    [ ! -d "/proc/$pid" ] || continue
+    ip netns pids "$name" | xargs -r kill -KILL
+    ip netns delete "$name"
+    rm -rf --one-file-system "${TMPDIR:-/tmp}/entente-broker-test.$pid"
+  done
+}
+
 # nodes_setup COUNT: makes WORK, the image's root in it, and the network.
 nodes_setup() {
   local count=$1 n
   COUNT=$count
   PREFIX=ebt$$
-  WORK=$(mktemp -d "${TMPDIR:-/tmp}/entente-broker-test.XXXXXX")
-  chmod 755 "$WORK"
+  nodes_sweep
+  WORK=${TMPDIR:-/tmp}/entente-broker-test.$$
+  mkdir -m 755 "$WORK"
   # shellcheck disable=SC2153  # of test.sh
   CONTAINER=$(buildah from -q --pull-never "docker-archive:$IMAGES/broker.tar")
   IMAGE=$(buildah inspect --type container --format '{{.FromImageID}}' "$CONTAINER")

@@ -39,7 +39,8 @@ test(App, Source, Ebin) ->
     TestDir = filename:join(Source, "test"),
     case filelib:is_dir(TestDir) andalso code:which(eunit) of
         false -> ok;
-        non_existing -> fail("no eunit in this Erlang: ~ts cannot be tested", [App]);
+        %% Debian's Erlang has it; other images may not. Their build must not fail for the lack of a test library.
+        non_existing -> io:format("~ts: NOT TESTED, this Erlang has no eunit~n", [App]);
         _ ->
             Beams = filename:join(filename:dirname(filename:dirname(Ebin)), "test"),
             _ = application:load(App),
