@@ -21,8 +21,10 @@ nodes_sweep() {
     pid=${name#ebt}
     pid=${pid%%-*}
     [ ! -d "/proc/$pid" ] || continue
-    ip netns pids "$name" | xargs -r kill -KILL
+    # Some end with their parents before it is their turn.
+    ip netns pids "$name" | xargs -r kill -KILL 2>/dev/null || true
     ip netns delete "$name"
+    buildah rm "ebt$pid" >/dev/null 2>&1 || true
     rm -rf --one-file-system "${TMPDIR:-/tmp}/entente-broker-test.$pid"
   done
 }
@@ -36,7 +38,7 @@ nodes_setup() {
   WORK=${TMPDIR:-/tmp}/entente-broker-test.$$
   mkdir -m 755 "$WORK"
   # shellcheck disable=SC2153  # of test.sh
-  CONTAINER=$(buildah from -q --pull-never "docker-archive:$IMAGES/broker.tar")
+  CONTAINER=$(buildah from -q --name "$PREFIX" --pull-never "docker-archive:$IMAGES/broker.tar")
   IMAGE=$(buildah inspect --type container --format '{{.FromImageID}}' "$CONTAINER")
   ROOTFS_DIR=$(buildah mount "$CONTAINER")
   ip netns add "$PREFIX-hub"
