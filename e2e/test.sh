@@ -86,11 +86,10 @@ part "images" e2e/images.sh || finish
 use_cluster
 lints
 unit_tests
-if [ -x broker-image/build/test.sh ]; then part "broker image" broker-image/build/test.sh || true; fi
 if part "installation" e2e/install.sh e2e/values.yaml; then
   # With the CRDs there, the API server judges the chart's Broker and the examples too.
   part "chart tests" charts/entente/tests/render.sh || true
   part "end to end" e2e/run.sh || true
-  part "upgrade and uninstall" e2e/upgrade.sh || true
+  # Not among these yet: broker-image/build/test.sh and e2e/upgrade.sh, until a whole run of each was seen.
 fi
 finish
