@@ -113,11 +113,14 @@ impl BrokerAdmin for RabbitMq {
         let body = json!({"durable": true, "arguments": {
             "x-queue-type": "classic", "x-expires": idle, "x-max-length": 10_000, "x-overflow": "drop-head",
         }});
-        let found: Vec<answers::Binding> = self.http.get(&path(&["queues", EVENT_VIRTUAL_HOST, queue, "bindings"])?).await?;
-        // Every queue has a binding to the default exchange: none at all means no queue (and not 404).
-        if found.is_empty() {
-            self.http.put(&path(&["queues", EVENT_VIRTUAL_HOST, queue])?, &body).await?;
+        let place = path(&["queues", EVENT_VIRTUAL_HOST, queue])?;
+        // The list of bindings does not say whether the queue is there: a queue that is not has its default binding too.
+        match self.http.get::<serde::de::IgnoredAny>(&place).await {
+            Ok(_) => {}
+            Err(AdminError::NotFound(_)) => self.http.put(&place, &body).await?,
+            Err(error) => return Err(error),
         }
+        let found: Vec<answers::Binding> = self.http.get(&path(&["queues", EVENT_VIRTUAL_HOST, queue, "bindings"])?).await?;
         let bound: Vec<String> =
             found.into_iter().filter_map(answers::Binding::ours).map(|binding| binding.routing_key).collect();
         // An operator that is restarted finds its queue as it left it, and writes nothing (invariant I6).
