@@ -44,7 +44,7 @@ test-e2e: cluster-up images install ## end to end, on the cluster that runs; TES
 
 .PHONY: bench-reconcile
 bench-reconcile: cluster-up images install ## how fast Queues are Ready, and what a restart writes; target/bench/reconcile.json
-	@$(TIMED) "bench-reconcile" cargo run $(CARGO_FLAGS) --bin bench-reconcile
+	@$(TIMED) "bench-reconcile" bash -euc 'cargo build $(CARGO_FLAGS) --bin bench-reconcile && target/release/bench-reconcile'
 
 .PHONY: cluster-up
 cluster-up: ## a Kubernetes of three nodes on this machine; CLUSTER=kind uses Docker and kind
@@ -64,8 +64,8 @@ install: ## loads the images into the cluster and installs the chart, with the v
 
 .PHONY: crds
 crds: ## writes crds/yaml and the chart's copy from the types
-	@$(TIMED) "CRDs" bash -euc 'cargo run $(CARGO_FLAGS) --quiet --bin crdgen -- crds/yaml && cp crds/yaml/*.yaml charts/entente/crds/'
+	@$(TIMED) "CRDs" bash -euc 'cargo build $(CARGO_FLAGS) --quiet --bin crdgen && target/release/crdgen crds/yaml && cp crds/yaml/*.yaml charts/entente/crds/'
 
 .PHONY: crds-check
 crds-check: ## whether crds/yaml and the chart's copy are those of the types
-	@$(TIMED) "drift of the CRDs" bash -euc 'cargo run $(CARGO_FLAGS) --quiet --bin crdgen -- --check crds/yaml && diff -r crds/yaml charts/entente/crds'
+	@$(TIMED) "drift of the CRDs" bash -euc 'cargo build $(CARGO_FLAGS) --quiet --bin crdgen && target/release/crdgen --check crds/yaml && diff -r crds/yaml charts/entente/crds'

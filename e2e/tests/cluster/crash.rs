@@ -82,7 +82,6 @@ async fn kills(scene: &Scene, chance: &mut Chance) -> Result<()> {
 }
 
 #[tokio::test]
-#[ignore = "a queue was left over once; mended since and not run again"]
 async fn i1_i9_killed_at_random_points_it_converges_and_loses_nothing() -> Result<()> {
     scene("crash", async |scene| {
         let seed = seed()?;

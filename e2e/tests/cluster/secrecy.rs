@@ -16,7 +16,6 @@ fn text(what: &impl Serialize) -> Result<String> {
 }
 
 #[tokio::test]
-#[ignore = "not run since it was mended"]
 async fn i8_no_credential_is_anywhere_but_in_secrets() -> Result<()> {
     scene("secrecy", async |scene| {
         let cluster = &scene.cluster;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use entente_broker::amqp::{ConnectOptions, Error, EventStream, Tls};
+use entente_broker::amqp::{BrokerEvent, ConnectOptions, Error, EventStream, Tls};
 use tokio::sync::mpsc;
 
 use super::link::Link;
@@ -33,8 +33,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 pub enum Heard {
     /// Events arrive from now on; what was before is unknown.
     Connected,
-    /// Something changed in this virtual host.
-    Changed(String),
+    /// Something happened in a virtual host.
+    Happened(BrokerEvent),
 }
 
 /// Listens for ever, and connects again whenever that fails.
@@ -71,9 +71,7 @@ async fn attend(
     tell.send(Heard::Connected).await.map_err(gone)?;
     loop {
         let event = stream.next().await.map_err(|error| error.to_string())?;
-        if let Some(host) = event.virtual_host {
-            tell.send(Heard::Changed(host)).await.map_err(gone)?;
-        }
+        tell.send(Heard::Happened(event)).await.map_err(gone)?;
     }
 }
 

@@ -1,11 +1,15 @@
 //! What was last observed of one virtual host, and our own writes since.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
+use entente_broker::amqp::BrokerEvent;
 use entente_core::queue::affected::{Affected, affected};
 use entente_core::topology::observed::ObservedVirtualHost;
 use entente_core::topology::plan::Action;
 use tokio::sync::Semaphore;
+
+use super::news::{Echoes, is_news};
 
 /// Writes that one namespace may have under way: fewer than a Broker allows in all, so that a
 /// namespace with thousands of objects leaves room for the others (invariant I7).
@@ -18,8 +22,8 @@ pub struct Host {
     pub name: String,
     /// Held while what all its queues stand on is made.
     pub foundation: tokio::sync::Mutex<()>,
-    /// Held while it is read for the first time, so that a thousand reconcilers cause one read.
-    pub first_read: tokio::sync::Mutex<()>,
+    /// Held while it is read for a visit, so that a thousand visits cause one read.
+    pub reading: tokio::sync::Mutex<()>,
     /// Bounds this namespace's writes.
     pub writes: Semaphore,
     state: Mutex<State>,
@@ -34,6 +38,10 @@ struct State {
     /// Actions that succeeded while a read was under way.
     since_read_began: Vec<Action>,
     reads: usize,
+    /// Number of the read that began last, and of the newest one that has finished.
+    begun: u64,
+    finished: u64,
+    echoes: Echoes,
 }
 
 impl Host {
@@ -42,7 +50,7 @@ impl Host {
         Self {
             name: name.to_owned(),
             foundation: tokio::sync::Mutex::default(),
-            first_read: tokio::sync::Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
             writes: Semaphore::new(WRITES_AT_ONCE),
             state: Mutex::default(),
         }
@@ -79,12 +87,33 @@ impl Host {
         if let Some(observed) = &mut state.observed {
             observed.note(action);
         }
+        if let Action::PutPolicy(policy) = action {
+            state.echoes.expect(&policy.name, Instant::now());
+        }
+    }
+
+    /// Whether an event can mean that something is not as observed.
+    pub fn is_news(&self, event: &BrokerEvent) -> bool {
+        let State { observed, echoes, .. } = &mut *self.state();
+        is_news(event, observed.as_ref(), echoes, Instant::now())
+    }
+
+    /// Number of the read that began last.
+    pub fn reads_begun(&self) -> u64 {
+        self.state().begun
+    }
+
+    /// Whether a read that began after that one has finished.
+    pub fn was_read_since(&self, begun: u64) -> bool {
+        self.state().finished > begun
     }
 
     /// Begins a read. What is written from now on is not in its answer, or perhaps is.
     pub fn begin_read(&self) -> Read<'_> {
-        self.state().reads += 1;
-        Read { host: self }
+        let mut state = self.state();
+        state.reads += 1;
+        state.begun += 1;
+        Read { host: self, number: state.begun }
     }
 }
 
@@ -92,6 +121,7 @@ impl Host {
 #[derive(Debug)]
 pub struct Read<'a> {
     host: &'a Host,
+    number: u64,
 }
 
 impl Read<'_> {
@@ -113,6 +143,7 @@ impl Read<'_> {
         let old = state.observed.as_ref().unwrap_or(&nothing);
         let found = affected(old, new.as_ref().unwrap_or(&nothing));
         state.known = true;
+        state.finished = state.finished.max(self.number);
         state.observed = new;
         found
     }

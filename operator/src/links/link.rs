@@ -143,18 +143,25 @@ impl Link {
         if host.is_known() {
             return Ok(());
         }
-        let _one_at_a_time = host.first_read.lock().await;
+        let _one_at_a_time = host.reading.lock().await;
         if host.is_known() {
             return Ok(());
         }
-        let read = host.begin_read();
-        let answer = self.read(|admin| admin.read_virtual_host(&host.name)).await?;
-        read.finish(answer);
-        Ok(())
+        self.read_into(host).await
     }
 
-    /// Reads a virtual host now, for a decision that what was seen earlier is not good enough for.
+    /// Reads a virtual host now, for a decision that what was seen earlier is not good enough for. Callers that come
+    /// while one reads share the read that begins after it.
     pub async fn refresh(&self, host: &Host) -> Result<(), LinkError> {
+        let asked = host.reads_begun();
+        let _one_at_a_time = host.reading.lock().await;
+        if host.was_read_since(asked) {
+            return Ok(());
+        }
+        self.read_into(host).await
+    }
+
+    async fn read_into(&self, host: &Host) -> Result<(), LinkError> {
         let read = host.begin_read();
         let answer = self.read(|admin| admin.read_virtual_host(&host.name)).await?;
         read.finish(answer);
@@ -235,6 +242,19 @@ mod tests {
         let written = broker.take_written();
         assert_eq!(written.iter().filter(|action| action.starts_with("create virtual host")).count(), 1);
         assert_eq!(broker.calls(), 1 + written.len());
+    }
+
+    #[tokio::test]
+    async fn fresh_looks_are_shared_and_still_begin_after_they_were_asked_for() {
+        let (broker, link) = link();
+        let host = link.host("shop");
+        // In one turn, all ask before the first read begins; the one it answers to is the first that began after.
+        let looks = join_all((0..1_000).map(|_| link.refresh(&host))).await;
+        assert!(looks.iter().all(Result::is_ok));
+        assert!(broker.calls() <= 2, "{} reads", broker.calls());
+        let before = broker.calls();
+        link.refresh(&host).await.unwrap();
+        assert_eq!(broker.calls(), before + 1, "what was read before is not fresh");
     }
 
     #[tokio::test]

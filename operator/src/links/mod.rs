@@ -6,8 +6,10 @@
 //! them asks the broker about its one object.
 
 pub mod events;
+pub mod gathered;
 pub mod host;
 pub mod link;
+pub mod news;
 pub mod observer;
 pub mod probe;
 pub mod registry;

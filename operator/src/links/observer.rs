@@ -1,6 +1,6 @@
 //! Keeps the observation of one Broker fresh and wakes the Queues that a change concerns.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::events::{self, Heard};
+use super::gathered::Gathered;
 use super::host::Host;
 use super::link::Link;
 use super::registry::{Access, Observation};
@@ -25,8 +26,6 @@ use crate::metrics::Metrics;
 const FIGURES_EVERY: Duration = Duration::from_secs(5);
 /// Queues whose figures are rewritten at one reading, at most: status is no place for a live feed.
 const FIGURES_AT_ONCE: usize = 100;
-/// Events come in bursts; one read answers all of a burst.
-const GATHER: Duration = Duration::from_millis(50);
 /// How long a Broker is silent before its Queues say so.
 const SILENCE: Duration = Duration::from_secs(10);
 /// Virtual hosts read at once.
@@ -66,27 +65,30 @@ impl Observer {
         resync.reset();
         let mut figures = interval(FIGURES_EVERY);
         figures.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut dirty: HashMap<String, Instant> = HashMap::new();
+        let mut gathered = Gathered::default();
         let mut stale = VecDeque::new();
         let mut silent = false;
         loop {
-            let due = dirty.values().min().copied();
+            let due = gathered.due();
             tokio::select! {
                 () = &mut listening => {}
                 Some(heard) = heard.recv() => match heard {
-                    Heard::Changed(host) => {
+                    Heard::Happened(event) => {
                         self.metrics.broker_events.inc();
-                        dirty.entry(host).or_insert_with(|| Instant::now() + GATHER);
+                        gathered.add(event);
                     }
                     // What happened while nobody listened is not known.
                     Heard::Connected => self.read_all().await,
                 },
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                    let now = Instant::now();
-                    let names: Vec<String> = dirty.iter().filter(|(_, due)| **due <= now).map(|(name, _)| name.clone()).collect();
-                    dirty.retain(|_, due| *due > now);
-                    let hosts = self.link.hosts();
-                    self.read(hosts.into_iter().filter(|host| names.contains(&host.name)).collect()).await;
+                    let events = gathered.take(Instant::now());
+                    let concerned = |host: &Arc<Host>| {
+                        events.get(&host.name).is_some_and(|events| {
+                            // Each is asked, not only the first: the echoes of our own writes are counted.
+                            events.iter().filter(|event| host.is_news(event)).count() > 0
+                        })
+                    };
+                    self.read(self.link.hosts().into_iter().filter(concerned).collect()).await;
                 }
                 _ = resync.tick() => self.read_all().await,
                 _ = figures.tick() => {

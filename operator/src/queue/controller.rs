@@ -7,11 +7,12 @@ use entente_crds::Queue;
 use futures::{Stream, StreamExt};
 use kube::Api;
 use kube::runtime::controller::{Action, Config};
-use kube::runtime::reflector::ObjectRef;
-use kube::runtime::{Controller, watcher};
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::{Controller, WatchStreamExt, watcher};
 
 use super::context::QueueContext;
 use super::reconcile::{Error, reconcile};
+use super::vanished::{clean_up, vanished};
 use crate::metrics::{Kind, Visit};
 
 const KIND: &str = "Queue";
@@ -31,7 +32,26 @@ pub async fn run(
 ) {
     // Visits are not bounded here but where they write: a bound here would let one namespace's
     // thousand Queues keep another's one waiting (invariant I7).
-    Controller::new(Api::<Queue>::all(ctx.client.clone()), watcher::Config::default())
+    let (queues, writer) = reflector::store();
+    let changes = watcher(Api::<Queue>::all(ctx.client.clone()), watcher::Config::default())
+        .default_backoff()
+        .reflect(writer)
+        .inspect({
+            let (ctx, queues) = (Arc::clone(&ctx), queues.clone());
+            move |event| {
+                if let Some(queue) = vanished(event).cloned() {
+                    let (ctx, queues) = (Arc::clone(&ctx), queues.clone());
+                    tokio::spawn(async move {
+                        // Another one of that name has what was left.
+                        if queues.get(&ObjectRef::from_obj(&queue)).is_none() {
+                            clean_up(&queue, &ctx).await;
+                        }
+                    });
+                }
+            }
+        })
+        .applied_objects();
+    Controller::for_stream(changes, queues)
         .with_config(Config::default().concurrency(0))
         .reconcile_on(wake)
         .reconcile_all_on(wake_all)

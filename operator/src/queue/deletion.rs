@@ -15,7 +15,7 @@ use entente_core::queue::deletion::{Decision, decide};
 use entente_core::queue::desired::{dead_letter_queue, own_policy};
 use entente_core::queue::status::{Outcome, Place, status};
 use entente_core::topology::foundation::owner_tag;
-use entente_core::topology::model::{Arguments, Policy};
+use entente_core::topology::model::{Arguments, Policy, QueueKind};
 use entente_core::topology::observed::ObservedVirtualHost;
 use entente_core::topology::plan::{Action as Change, Plan};
 use entente_crds::Queue;
@@ -38,8 +38,10 @@ use crate::links::{Link, LinkError, NoLink};
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
 /// Priority of the policy that closes a queue: above every other of ours.
 const CLOSED: i64 = 1_000;
-/// The broker's counters may be this old.
-const COUNTERS_LAG: Duration = Duration::from_secs(6);
+/// The counters of a quorum queue may be this old: three times the interval at which our Brokers publish them.
+const QUORUM_LAG: Duration = Duration::from_secs(3);
+/// Those of other queues: RabbitMQ's `collect_statistics_interval` and a little.
+const STATISTICS_LAG: Duration = Duration::from_secs(6);
 
 /// Visits.
 pub async fn reconcile(queue: &Queue, ctx: &QueueContext) -> Result<Action, Error> {
@@ -114,14 +116,18 @@ async fn delete(ctx: &QueueContext, queue: &Queue, link: &Link, host: &Host) -> 
 /// The counters lag behind by seconds, so that a message accepted a moment ago may not be among them.
 async fn is_surely_empty(link: &Link, host: &Host, name: &str) -> Result<bool, LinkError> {
     let queues = [name.to_owned(), dead_letter_queue(name)];
-    let exists = host.look(|seen| seen.is_some_and(|seen| queues.iter().any(|queue| seen.queues.contains_key(queue))));
-    if !exists {
+    let kinds: Vec<QueueKind> = host.look(|seen| {
+        let seen = seen.iter().flat_map(|seen| queues.iter().filter_map(|queue| seen.queues.get(queue)));
+        seen.map(|queue| queue.kind).collect()
+    });
+    if kinds.is_empty() {
         return Ok(true);
     }
+    let lag = if kinds.iter().all(|kind| *kind == QueueKind::Quorum) { QUORUM_LAG } else { STATISTICS_LAG };
     let mut plan = Plan::default();
     plan.step(vec![Change::PutPolicy(closing(name))]);
     link.run(host, &plan).await?;
-    tokio::time::sleep(COUNTERS_LAG).await;
+    tokio::time::sleep(lag).await;
     for queue in &queues {
         if link.read(|admin| admin.has_ready_message(&host.name, queue)).await? {
             return Ok(false);

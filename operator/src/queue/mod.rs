@@ -4,6 +4,7 @@ pub mod context;
 pub mod controller;
 pub mod deletion;
 pub mod reconcile;
+pub mod vanished;
 pub mod writes;
 
 pub use context::QueueContext;

@@ -19,6 +19,7 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
 use super::context::QueueContext;
+use super::vanished::clean_up;
 use super::{deletion, writes};
 use crate::links::host::Host;
 use crate::links::{Link, LinkError, NoLink};
@@ -40,6 +41,13 @@ const SILENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 #[error("the API server did not take a write: {0}")]
 pub struct Error(#[from] pub kube::Error);
+
+impl Error {
+    /// Whether there is no such object any more.
+    fn is_gone(&self) -> bool {
+        matches!(&self.0, kube::Error::Api(status) if status.code == 404)
+    }
+}
 
 /// Visits a Queue.
 pub async fn reconcile(queue: &Queue, ctx: &QueueContext) -> Result<Action, Error> {
@@ -121,27 +129,37 @@ impl Visit<'_> {
         if let Err(error) = self.link.know(self.host).await {
             return self.fail(&queue, &error).await;
         }
-        let Stages { usable, complete } = desired(self.settings);
         // The finalizer stands before the first write to the broker, and only then: what was never made holds nothing up.
         if !queue.finalizers().iter().any(|name| name == FINALIZER) {
             let status = queue.status.take();
             queue = writes::add_finalizer(self.ctx, &queue).await?;
             queue.status = status;
         }
+        let result = self.keep(&queue).await;
+        if result.as_ref().is_err_and(Error::is_gone) {
+            // It went while this visit made its queue: whoever looked before did not find it.
+            clean_up(&queue, self.ctx).await;
+        }
+        result
+    }
+
+    /// Makes the queue as declared, and says so.
+    async fn keep(&self, queue: &Queue) -> Result<Action, Error> {
+        let Stages { usable, complete } = desired(self.settings);
         let owned = virtual_host(&self.host.name, &self.link.uid);
         if let Err(error) = self.link.lay_foundation(self.host, &owned, &limits(&self.broker.spec.limits)).await {
-            return self.fail(&queue, &error).await;
+            return self.fail(queue, &error).await;
         }
         let plan = match self.plan(&usable) {
             Ok(plan) => plan,
-            Err(conflict) => return self.conflict(&queue, &conflict).await,
+            Err(conflict) => return self.conflict(queue, &conflict).await,
         };
         let urgent = !plan.is_empty();
         if urgent && let Err(error) = self.link.run_urgently(self.host, &plan).await {
-            return self.refused(&queue, &usable, &error).await;
+            return self.refused(queue, &usable, &error).await;
         }
-        self.end(&queue, &Outcome::Ready, Action::await_change()).await?;
-        self.complete(&queue, &complete, urgent).await
+        self.end(queue, &Outcome::Ready, Action::await_change()).await?;
+        self.complete(queue, &complete, urgent).await
     }
 
     /// What a queue needs soon after it can be used, see [`Stages`].

@@ -80,7 +80,8 @@ pub async fn status(ctx: &QueueContext, queue: &Queue, status: QueueStatus) -> R
             after.entry(key.clone()).or_insert(serde_json::Value::Null);
         }
     }
-    let patch = Patch::Merge(json!({"status": after}));
+    // With the UID: another object of this name may be there by now, which knows nothing of this one's status.
+    let patch = Patch::Merge(json!({"metadata": {"uid": queue.uid()}, "status": after}));
     count(ctx, "Queue");
     api(ctx, queue).patch_status(&queue.name_any(), &PatchParams::default(), &patch).await?;
     ctx.written.note(queue, &status);
