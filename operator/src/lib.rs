@@ -3,6 +3,7 @@
 //! Decisions are made in `entente_core`, which is pure; this crate reads, asks it, and writes.
 //! [`run`] wires it up; [`broker`] and [`queue`] are the controllers; [`links`] are the connections to brokers.
 
+pub mod activity;
 pub mod apply;
 pub mod broker;
 pub mod certificates;

@@ -18,8 +18,9 @@ use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
+use crate::activity::Activity;
 use crate::broker::{self, BrokerContext, BrokerSettings, Namespaces};
 use crate::http::{self, Readiness};
 use crate::leader::Elector;
@@ -97,8 +98,15 @@ fn stopped() -> anyhow::Result<impl Future<Output = ()>> {
 
 async fn work(settings: RunSettings, client: Client, metrics: Metrics, halted: watch::Receiver<bool>) -> anyhow::Result<()> {
     let observation = Observation { resync: settings.resync, events: settings.broker_events };
-    let (links, woken) =
-        Links::new(client.clone(), settings.cluster_domain.clone(), settings.pod_name.clone(), observation, metrics.clone());
+    let activity = Activity::default();
+    let (links, woken) = Links::new(
+        client.clone(),
+        settings.cluster_domain.clone(),
+        settings.pod_name.clone(),
+        observation,
+        activity.clone(),
+        metrics.clone(),
+    );
     let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(settings.pod_name.clone()) };
     let recorder = Recorder::new(client.clone(), reporter);
     let (wake_all, all_woken) = mpsc::channel(1);
@@ -124,6 +132,8 @@ async fn work(settings: RunSettings, client: Client, metrics: Metrics, halted: w
         namespaces,
         links: Arc::clone(&links),
         recorder,
+        telling: Arc::new(Semaphore::new(queue::writes::EVENTS_AT_ONCE)),
+        activity,
         metrics,
         written: queue::writes::Written::default(),
     });

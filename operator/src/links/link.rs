@@ -1,7 +1,6 @@
 //! One Broker's administration behind a circuit breaker, with bounded work.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -57,7 +56,6 @@ pub struct Link {
     down_since: Mutex<Option<Instant>>,
     writes: Semaphore,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
-    urgent: AtomicUsize,
     metrics: Metrics,
 }
 
@@ -76,7 +74,6 @@ impl Link {
             down_since: Mutex::default(),
             writes: Semaphore::new(WRITES_AT_ONCE),
             hosts: Mutex::default(),
-            urgent: AtomicUsize::new(0),
             metrics,
         }
     }
@@ -190,19 +187,6 @@ impl Link {
             results.into_iter().collect::<Result<(), LinkError>>()?;
         }
         Ok(())
-    }
-
-    /// Runs a plan that somebody waits for: less urgent work holds back meanwhile, see [`Self::is_busy`].
-    pub async fn run_urgently(&self, host: &Host, plan: &Plan) -> Result<(), LinkError> {
-        self.urgent.fetch_add(1, Ordering::Relaxed);
-        let result = self.run(host, plan).await;
-        self.urgent.fetch_sub(1, Ordering::Relaxed);
-        result
-    }
-
-    /// Whether urgent plans are under way.
-    pub fn is_busy(&self) -> bool {
-        self.urgent.load(Ordering::Relaxed) > 0
     }
 
     async fn write(&self, host: &Host, action: &Action) -> Result<(), LinkError> {

@@ -20,10 +20,13 @@ use super::gathered::Gathered;
 use super::host::Host;
 use super::link::Link;
 use super::registry::{Access, Observation};
+use crate::activity::Activity;
 use crate::metrics::Metrics;
 
 /// How often counters are read. They are no fresher in the broker.
 const FIGURES_EVERY: Duration = Duration::from_secs(5);
+/// The same while somebody waits for something else.
+const FIGURES_AT_LEAST_EVERY: Duration = Duration::from_secs(20);
 /// Queues whose figures are rewritten at one reading, at most: status is no place for a live feed.
 const FIGURES_AT_ONCE: usize = 100;
 /// How long a Broker is silent before its Queues say so.
@@ -42,6 +45,8 @@ pub struct Observer {
     pub replica: String,
     /// How often, and by what.
     pub observation: Observation,
+    /// Whether somebody waits.
+    pub activity: Activity,
     /// Figures.
     pub metrics: Metrics,
     /// Queues to look at.
@@ -65,6 +70,7 @@ impl Observer {
         resync.reset();
         let mut figures = interval(FIGURES_EVERY);
         figures.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut figures_read = Instant::now();
         let mut gathered = Gathered::default();
         let mut stale = VecDeque::new();
         let mut silent = false;
@@ -92,7 +98,10 @@ impl Observer {
                 }
                 _ = resync.tick() => self.read_all().await,
                 _ = figures.tick() => {
-                    self.read_figures(&mut stale).await;
+                    if !self.activity.is_busy() || figures_read.elapsed() >= FIGURES_AT_LEAST_EVERY {
+                        figures_read = Instant::now();
+                        self.read_figures(&mut stale).await;
+                    }
                     self.tell_silence(&mut silent).await;
                 }
             }

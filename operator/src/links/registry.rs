@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::link::Link;
 use super::observer::Observer;
+use crate::activity::Activity;
 use crate::metrics::Metrics;
 
 /// Why there is no link.
@@ -58,6 +59,7 @@ pub struct Links {
     cluster_domain: String,
     replica: String,
     observation: Observation,
+    activity: Activity,
     metrics: Metrics,
     /// Queues that must be looked at, since something about them changed at a broker.
     wake: mpsc::UnboundedSender<ObjectRef<Queue>>,
@@ -83,11 +85,12 @@ impl Links {
         cluster_domain: String,
         replica: String,
         observation: Observation,
+        activity: Activity,
         metrics: Metrics,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<ObjectRef<Queue>>) {
         let (wake, woken) = mpsc::unbounded_channel();
         let by_uid = Mutex::default();
-        (Arc::new(Self { client, cluster_domain, replica, observation, metrics, wake, by_uid }), woken)
+        (Arc::new(Self { client, cluster_domain, replica, observation, activity, metrics, wake, by_uid }), woken)
     }
 
     /// The link to a Broker.
@@ -110,6 +113,7 @@ impl Links {
                 access,
                 replica: self.replica.clone(),
                 observation: self.observation,
+                activity: self.activity.clone(),
                 metrics: self.metrics.clone(),
                 wake: self.wake.clone(),
             };

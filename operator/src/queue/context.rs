@@ -9,8 +9,10 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Client, Resource, ResourceExt};
+use tokio::sync::Semaphore;
 
 use super::writes::Written;
+use crate::activity::Activity;
 use crate::links::Links;
 use crate::metrics::Metrics;
 
@@ -26,6 +28,10 @@ pub struct QueueContext {
     pub links: Arc<Links>,
     /// Where Events go.
     pub recorder: Recorder,
+    /// Bounds Events that are on their way.
+    pub telling: Arc<Semaphore>,
+    /// Whether somebody waits.
+    pub activity: Activity,
     /// Figures.
     pub metrics: Metrics,
     /// What was written last.

@@ -31,9 +31,9 @@ const WAIT: Duration = Duration::from_secs(5);
 /// The broker does not answer. Cheap, as the breaker answers for it.
 pub const OUTAGE: Duration = Duration::from_secs(2);
 /// Work that nobody waits for, while others wait.
-const HOLD_BACK: Duration = Duration::from_millis(500);
+const HOLD_BACK: Duration = Duration::from_secs(1);
 /// After this it is done all the same.
-const HELD_BACK_AT_MOST: Duration = Duration::from_secs(10);
+const HELD_BACK_AT_MOST: Duration = Duration::from_secs(30);
 /// The queues say that they are unseen when their Broker has been silent for so long.
 const SILENCE: Duration = Duration::from_secs(10);
 
@@ -130,7 +130,9 @@ impl Visit<'_> {
             return self.fail(&queue, &error).await;
         }
         // The finalizer stands before the first write to the broker, and only then: what was never made holds nothing up.
-        if !queue.finalizers().iter().any(|name| name == FINALIZER) {
+        let is_new = !queue.finalizers().iter().any(|name| name == FINALIZER);
+        let _awaited = is_new.then(|| self.ctx.activity.begin());
+        if is_new {
             let status = queue.status.take();
             queue = writes::add_finalizer(self.ctx, &queue).await?;
             queue.status = status;
@@ -154,12 +156,12 @@ impl Visit<'_> {
             Ok(plan) => plan,
             Err(conflict) => return self.conflict(queue, &conflict).await,
         };
-        let urgent = !plan.is_empty();
-        if urgent && let Err(error) = self.link.run_urgently(self.host, &plan).await {
+        let awaited = (!plan.is_empty()).then(|| self.ctx.activity.begin());
+        if let Err(error) = self.link.run(self.host, &plan).await {
             return self.refused(queue, &usable, &error).await;
         }
         self.end(queue, &Outcome::Ready, Action::await_change()).await?;
-        self.complete(queue, &complete, urgent).await
+        self.complete(queue, &complete, awaited.is_some()).await
     }
 
     /// What a queue needs soon after it can be used, see [`Stages`].
@@ -179,7 +181,7 @@ impl Visit<'_> {
         let age = queue.creation_timestamp().map_or(HELD_BACK_AT_MOST, |created| {
             Duration::try_from(Timestamp::now().duration_since(created.0)).unwrap_or_default()
         });
-        if just_made || (self.link.is_busy() && age < HELD_BACK_AT_MOST) {
+        if just_made || (self.ctx.activity.is_busy() && age < HELD_BACK_AT_MOST) {
             return Ok(Action::requeue(HOLD_BACK));
         }
         let queue = self.ctx.written.refresh(queue);

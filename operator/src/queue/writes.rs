@@ -1,7 +1,8 @@
 //! Writes to a Queue in the API server: status, finalizer, Events. Each only where something changes.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use entente_core::conditions;
 use entente_crds::Queue;
@@ -15,6 +16,11 @@ use serde_json::json;
 
 use super::context::QueueContext;
 use crate::metrics::Kind;
+
+/// Events that are on their way at once, at most.
+pub const EVENTS_AT_ONCE: usize = 2;
+/// After this an Event is told however much is waited for.
+const TOLD_AFTER: Duration = Duration::from_secs(10);
 
 /// The statuses written last, by UID.
 ///
@@ -110,8 +116,12 @@ pub fn tell(ctx: &QueueContext, queue: &Queue, type_: EventType, reason: &str, n
         secondary: None,
     };
     let (recorder, reference) = (ctx.recorder.clone(), queue.object_ref(&()));
+    let (activity, telling) = (ctx.activity.clone(), Arc::clone(&ctx.telling));
     count(ctx, "Event");
     tokio::spawn(async move {
+        activity.lull(TOLD_AFTER).await;
+        // Never closed; were it, telling unbounded would still be right.
+        let _one_of_few = telling.acquire().await.ok();
         if let Err(error) = recorder.publish(&event, &reference).await {
             tracing::debug!(%error, "an Event was not published");
         }

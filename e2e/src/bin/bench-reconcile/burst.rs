@@ -27,5 +27,5 @@ pub async fn measure(scene: &Scene, count: usize, report: &mut Report) -> Result
     #[allow(clippy::cast_precision_loss)]
     let rate = count as f64 / last.duration_since(begin).as_secs_f64();
     report.add(&format!("create {count} quorum"), "objects_per_s", "1/s", rate, ">= 83");
-    scene.delete_all(seconds(120)).await
+    scene.delete_all(seconds(300)).await
 }

@@ -3,6 +3,7 @@
 //! Needs the chart installed on an otherwise idle cluster. `ENTENTE_BENCH_TRIES` (200), `ENTENTE_BENCH_BURST` (300) and
 //! `ENTENTE_BENCH_QUEUES` (1000) change the sizes. Everything that is made is removed afterwards.
 
+mod broker_alone;
 mod burst;
 mod one_queue;
 mod report;
@@ -28,11 +29,13 @@ async fn main() -> Result<()> {
 }
 
 async fn measure(report: &mut Report) -> Result<()> {
+    let (tries, burst) = (size("ENTENTE_BENCH_TRIES", 200), size("ENTENTE_BENCH_BURST", 300));
+    scene("bench-alone", async |scene: &Scene| broker_alone::measure(scene, tries, burst, report).await).await?;
     scene("bench-one", async |scene: &Scene| {
         operator::await_leader(&scene.cluster).await?;
-        one_queue::measure(scene, size("ENTENTE_BENCH_TRIES", 200), report).await
+        one_queue::measure(scene, tries, report).await
     })
     .await?;
-    scene("bench-burst", async |scene: &Scene| burst::measure(scene, size("ENTENTE_BENCH_BURST", 300), report).await).await?;
+    scene("bench-burst", async |scene: &Scene| burst::measure(scene, burst, report).await).await?;
     scene("bench-restart", async |scene: &Scene| restart::measure(scene, size("ENTENTE_BENCH_QUEUES", 1000), report).await).await
 }

@@ -35,7 +35,7 @@ pub async fn measure(scene: &Scene, tries: usize, report: &mut Report) -> Result
 
 /// Nearest rank: the smallest value that at least this share does not exceed.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-fn rank(sorted: &[Duration], share: f64) -> Duration {
+pub fn rank(sorted: &[Duration], share: f64) -> Duration {
     let index = ((sorted.len() as f64) * share).ceil() as usize;
     sorted.get(index.saturating_sub(1)).copied().unwrap_or_default()
 }
