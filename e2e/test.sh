@@ -90,6 +90,8 @@ if part "installation" e2e/install.sh e2e/values.yaml; then
   # With the CRDs there, the API server judges the chart's Broker and the examples too.
   part "chart tests" charts/entente/tests/render.sh || true
   part "end to end" e2e/run.sh || true
-  # Not among these yet: broker-image/build/test.sh and e2e/upgrade.sh, until a whole run of each was seen.
+  part "upgrade and uninstallation" e2e/upgrade.sh || true
 fi
+# Needs no cluster; last, as it takes minutes in which three more nodes run.
+part "broker image" env ROUNDS=3 broker-image/build/test.sh || true
 finish
