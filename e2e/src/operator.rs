@@ -100,7 +100,9 @@ pub async fn metrics(cluster: &Cluster) -> Result<Vec<String>> {
 /// All that the pods have logged, with what crashed containers logged before.
 pub async fn logs(cluster: &Cluster) -> Result<String> {
     let mut text = String::new();
-    for pod in pods(cluster).await? {
+    // One that is only being made has said nothing.
+    let started = |pod: &Pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running");
+    for pod in pods(cluster).await?.into_iter().filter(started) {
         let name = pod.metadata.name.unwrap_or_default();
         text += &cluster.pods(SYSTEM).logs(&name, &LogParams::default()).await?;
         let earlier = LogParams { previous: true, ..LogParams::default() };
