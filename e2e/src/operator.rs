@@ -28,6 +28,19 @@ pub async fn leader(cluster: &Cluster) -> Result<Option<String>> {
     Ok(holder.filter(|holder| alive.iter().any(|pod| pod.metadata.name.as_ref() == Some(holder))))
 }
 
+/// Makes another the holder of the lease, as if it had taken it over.
+pub async fn give_lease_to(cluster: &Cluster, holder: &str) -> Result<()> {
+    let patch = Patch::Merge(json!({"spec": {"holderIdentity": holder}}));
+    cluster.leases().patch(LEASE, &PatchParams::default(), &patch).await?;
+    Ok(())
+}
+
+/// How often containers of the operator were restarted.
+pub async fn restarts(cluster: &Cluster) -> Result<i32> {
+    let statuses = pods(cluster).await?.into_iter().filter_map(|pod| pod.status?.container_statuses).flatten();
+    Ok(statuses.map(|status| status.restart_count).sum())
+}
+
 /// Waits for a leader among the pods that live.
 pub async fn await_leader(cluster: &Cluster) -> Result<String> {
     Ok(until("an operator leads", seconds(60), async || leader(cluster).await).await?.0)

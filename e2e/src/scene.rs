@@ -155,7 +155,11 @@ impl Scene {
             let all = queues.list(&ListParams::default()).await?;
             let waiting: Vec<_> =
                 all.iter().filter(|queue| !is_ready(queue)).filter_map(|queue| queue.metadata.name.as_deref()).collect();
-            anyhow::ensure!(waiting.is_empty(), "{} of {} are not, such as {}", waiting.len(), all.items.len(), waiting[0]);
+            if let Some(first) = waiting.first() {
+                // A list costs the API server by its length: asking without a pause would slow down what is waited for.
+                tokio::time::sleep(Duration::from_millis(2) * u32::try_from(all.items.len())?).await;
+                anyhow::bail!("{} of {} are not, such as {first}", waiting.len(), all.items.len());
+            }
             Ok(true)
         })
         .await

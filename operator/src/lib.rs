@@ -9,6 +9,7 @@ pub mod broker;
 pub mod certificates;
 pub mod crds;
 pub mod http;
+pub mod lanes;
 pub mod leader;
 pub mod links;
 pub mod metrics;

@@ -23,6 +23,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use crate::activity::Activity;
 use crate::broker::{self, BrokerContext, BrokerSettings, Namespaces};
 use crate::http::{self, Readiness};
+use crate::lanes::Lanes;
 use crate::leader::Elector;
 use crate::links::Links;
 use crate::links::probe::LinkProbe;
@@ -34,19 +35,29 @@ use crate::settings::RunSettings;
 /// How long work under way may take when the process is told to stop.
 const LAST_WORK: Duration = Duration::from_secs(15);
 
-/// Runs until the process is told to stop, or leadership is lost (an error: the process must end).
-pub async fn run(settings: RunSettings) -> anyhow::Result<()> {
+/// How a run ended.
+#[derive(Debug)]
+pub enum End {
+    /// It was told to stop.
+    Stopped,
+    /// It no longer leads, for this reason. Whatever is under way must end at once: another replica may lead by now.
+    Deposed(String),
+}
+
+/// Runs until the process is told to stop, or leadership is lost.
+pub async fn run(settings: RunSettings) -> anyhow::Result<End> {
     let metrics = Metrics::default();
     let readiness = Readiness::default();
     let mut server = tokio::spawn(http::serve(settings.listen, metrics.clone(), readiness.clone()));
     let client = Client::try_default().await.context("no way to the API server: run inside a cluster, or set KUBECONFIG")?;
     let mut stop = pin!(stopped()?);
-    let mut elector = Elector::new(client.clone(), &settings.namespace, &settings.pod_name);
+    // A connection of its own: the lease is not renewed behind whatever else is asked.
+    let mut elector = Elector::new(Client::try_default().await?, &settings.namespace, &settings.pod_name);
     tracing::info!(replica = settings.pod_name, "standing by");
     let since = tokio::select! {
         since = elector.acquire(|reachable| readiness.set(reachable)) => since,
-        () = &mut stop => return Ok(()),
-        result = &mut server => return result.context("the HTTP server crashed")?,
+        () = &mut stop => return Ok(End::Stopped),
+        result = &mut server => { result.context("the HTTP server crashed")??; anyhow::bail!("the HTTP server ended") }
     };
     lead(&settings, client, &metrics, &mut elector, since, stop, server).await
 }
@@ -59,16 +70,13 @@ async fn lead(
     since: Instant,
     stop: impl Future<Output = ()>,
     server: tokio::task::JoinHandle<anyhow::Result<()>>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<End> {
     tracing::info!("leading");
     metrics.leader.set(1);
     let (halt, halted) = watch::channel(false);
     let mut work = tokio::spawn(work(settings.clone(), client, metrics.clone(), halted));
     tokio::select! {
-        lost = elector.keep(since) => {
-            // Whatever is under way ends with the process, at once: another replica may lead by now.
-            anyhow::bail!("no longer leading: {lost}");
-        }
+        lost = elector.keep(since) => Ok(End::Deposed(lost.to_string())),
         () = stop => {
             tracing::info!("stopping");
             let _ = halt.send(true);
@@ -76,15 +84,18 @@ async fn lead(
             let finish = async { tokio::time::timeout(LAST_WORK, &mut work).await.is_ok() };
             tokio::select! {
                 done = finish => if !done { tracing::warn!("work under way was cut off") },
-                lost = elector.keep(Instant::now()) => anyhow::bail!("no longer leading: {lost}"),
+                lost = elector.keep(Instant::now()) => {
+                    tracing::warn!(%lost, "no longer leading; work under way was cut off");
+                    return Ok(End::Stopped);
+                }
             }
             work.abort();
             metrics.leader.set(0);
             elector.release().await;
-            Ok(())
+            Ok(End::Stopped)
         }
         result = &mut work => { result.context("a controller crashed")??; anyhow::bail!("the controllers ended") }
-        result = server => result.context("the HTTP server crashed")?,
+        result = server => { result.context("the HTTP server crashed")??; anyhow::bail!("the HTTP server ended") }
     }
 }
 
@@ -133,6 +144,7 @@ async fn work(settings: RunSettings, client: Client, metrics: Metrics, halted: w
         links: Arc::clone(&links),
         recorder,
         telling: Arc::new(Semaphore::new(queue::writes::EVENTS_AT_ONCE)),
+        lanes: Lanes::default(),
         activity,
         metrics,
         written: queue::writes::Written::default(),

@@ -128,3 +128,19 @@ async fn i1_i9_killed_at_random_points_it_converges_and_loses_nothing() -> Resul
     })
     .await
 }
+
+#[tokio::test]
+async fn i9_a_leader_that_loses_its_lease_stands_by_and_is_not_restarted() -> Result<()> {
+    scene("deposed", async |scene| {
+        let leader = operator::await_leader(&scene.cluster).await?;
+        let restarts = operator::restarts(&scene.cluster).await?;
+        operator::give_lease_to(&scene.cluster, "nobody").await?;
+        let took =
+            holds("a replica leads again", seconds(60), async || Ok(operator::leader(&scene.cluster).await?.is_some())).await?;
+        println!("{leader} lost its lease; a replica leads again after {took:?}");
+        scene.create_ready("orders", json!({"deletionPolicy": "Delete"})).await?;
+        ensure!(operator::restarts(&scene.cluster).await? == restarts, "a container was restarted");
+        Ok(())
+    })
+    .await
+}

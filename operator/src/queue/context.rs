@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::writes::Written;
 use crate::activity::Activity;
+use crate::lanes::Lanes;
 use crate::links::Links;
 use crate::metrics::Metrics;
 
@@ -30,6 +31,8 @@ pub struct QueueContext {
     pub recorder: Recorder,
     /// Bounds Events that are on their way.
     pub telling: Arc<Semaphore>,
+    /// Bounds writes to the API server.
+    pub lanes: Lanes,
     /// Whether somebody waits.
     pub activity: Activity,
     /// Figures.

@@ -88,8 +88,11 @@ pub async fn status(ctx: &QueueContext, queue: &Queue, status: QueueStatus) -> R
     }
     // With the UID: another object of this name may be there by now, which knows nothing of this one's status.
     let patch = Patch::Merge(json!({"metadata": {"uid": queue.uid()}, "status": after}));
-    count(ctx, "Queue");
-    api(ctx, queue).patch_status(&queue.name_any(), &PatchParams::default(), &patch).await?;
+    {
+        let _pass = ctx.lanes.enter(&queue.namespace().unwrap_or_default()).await;
+        count(ctx, "Queue");
+        api(ctx, queue).patch_status(&queue.name_any(), &PatchParams::default(), &patch).await?;
+    }
     ctx.written.note(queue, &status);
     tell_of_ready(ctx, queue, &status);
     Ok(())
@@ -147,6 +150,7 @@ pub async fn remove_finalizer(ctx: &QueueContext, queue: &Queue) -> Result<(), k
 async fn set_finalizers(ctx: &QueueContext, queue: &Queue, finalizers: &[String]) -> Result<Queue, kube::Error> {
     // With the version: another's finalizer that came meanwhile must not be overwritten.
     let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": queue.resource_version()}});
+    let _pass = ctx.lanes.enter(&queue.namespace().unwrap_or_default()).await;
     count(ctx, "Queue");
     api(ctx, queue).patch(&queue.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await
 }
