@@ -15,6 +15,9 @@ use crate::tls::{TlsError, client_config};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// A declaration waits for a Raft majority; longer than this, the broker has none.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// RabbitMQ takes 15 s to delete a quorum queue of which a member does not answer (seen). Cut off before, the deletion begins
+/// anew each time and never ends.
+const DELETE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Shorter than the broker's own idle time-out (60 s), so that it never closes a connection just as we use it.
 const POOL_IDLE: Duration = Duration::from_secs(30);
 /// An error's text ends up in a condition; this much of it helps.
@@ -96,7 +99,6 @@ impl Http {
             Url::parse(&endpoint.uri).and_then(|url| url.join("/api/")).map_err(|_| ConnectError::Uri(endpoint.uri.clone()))?;
         let mut builder = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(REQUEST_TIMEOUT)
             .pool_idle_timeout(POOL_IDLE)
             .tcp_nodelay(true)
             .redirect(reqwest::redirect::Policy::none())
@@ -136,28 +138,30 @@ impl Http {
 
     async fn request(&self, method: Method, path: &Path, body: Option<Value>) -> Result<Vec<u8>, AdminError> {
         let url = self.base.join(&path.0).map_err(|error| AdminError::Unintelligible(error.to_string()))?;
-        let mut request = self.client.request(method, url).basic_auth(&self.endpoint.username, Some(&self.endpoint.password));
+        let timeout = if method == Method::DELETE { DELETE_TIMEOUT } else { REQUEST_TIMEOUT };
+        let mut request =
+            self.client.request(method, url).timeout(timeout).basic_auth(&self.endpoint.username, Some(&self.endpoint.password));
         if let Some(body) = body {
             request = request.json(&body);
         }
-        let response = request.send().await.map_err(|error| transport(&error))?;
+        let response = request.send().await.map_err(|error| transport(&error, timeout))?;
         let status = response.status();
-        let body = read(response).await?;
+        let body = read(response, timeout).await?;
         if status.is_success() { Ok(body) } else { Err(refusal(status, &path.0, &body)) }
     }
 }
 
-async fn read(response: Response) -> Result<Vec<u8>, AdminError> {
-    Ok(response.bytes().await.map_err(|error| transport(&error))?.to_vec())
+async fn read(response: Response, timeout: Duration) -> Result<Vec<u8>, AdminError> {
+    Ok(response.bytes().await.map_err(|error| transport(&error, timeout))?.to_vec())
 }
 
 fn to_value(body: &impl Serialize) -> Result<Value, AdminError> {
     serde_json::to_value(body).map_err(|error| AdminError::Unintelligible(error.to_string()))
 }
 
-fn transport(error: &reqwest::Error) -> AdminError {
+fn transport(error: &reqwest::Error, timeout: Duration) -> AdminError {
     if error.is_timeout() && !error.is_connect() {
-        return AdminError::TimedOut(REQUEST_TIMEOUT);
+        return AdminError::TimedOut(timeout);
     }
     // The outer text is only "error sending request"; the cause is the last in the chain.
     let mut cause: &dyn std::error::Error = error;
