@@ -131,13 +131,15 @@ impl Visit<'_> {
         }
         // The finalizer stands before the first write to the broker, and only then: what was never made holds nothing up.
         let is_new = !queue.finalizers().iter().any(|name| name == FINALIZER);
-        let _awaited = is_new.then(|| self.ctx.activity.begin());
+        let awaited = is_new.then(|| self.ctx.activity.begin());
         if is_new {
             let status = queue.status.take();
             queue = writes::add_finalizer(self.ctx, &queue).await?;
             queue.status = status;
         }
         let result = self.keep(&queue).await;
+        // Nobody waits for a clean-up, which may take a minute.
+        drop(awaited);
         if result.as_ref().is_err_and(Error::is_gone) {
             // It went while this visit made its queue: whoever looked before did not find it.
             clean_up(&queue, self.ctx).await;

@@ -41,7 +41,6 @@ pub async fn measure(scene: &Scene, tries: usize, count: usize, report: &mut Rep
     #[allow(clippy::cast_precision_loss)]
     let rate = count as f64 / begin.elapsed().as_secs_f64();
     report.add("broker alone", "objects_per_s", "1/s", rate, "");
-    // The virtual host goes with the scene, and the queues with it.
     stream::iter(0..count)
         .map(Ok)
         .try_for_each_concurrent(AT_ONCE, async |number| {
