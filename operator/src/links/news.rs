@@ -21,16 +21,22 @@ pub struct Echoes(HashMap<String, Vec<Instant>>);
 impl Echoes {
     /// A policy was set by us.
     pub fn expect(&mut self, policy: &str, now: Instant) {
+        self.expire(now);
         self.0.entry(policy.to_owned()).or_default().push(now);
     }
 
     /// Whether an event of this policy is the echo of a write of ours. Each write has one.
     fn hear(&mut self, policy: &str, now: Instant) -> bool {
+        self.expire(now);
+        self.0.get_mut(policy).is_some_and(|writes| writes.pop().is_some())
+    }
+
+    /// At each write too: where events are switched off, nothing is ever heard.
+    fn expire(&mut self, now: Instant) {
         self.0.retain(|_, writes| {
             writes.retain(|at| now.duration_since(*at) < ECHO);
             !writes.is_empty()
         });
-        self.0.get_mut(policy).is_some_and(|writes| writes.pop().is_some())
     }
 }
 
@@ -108,6 +114,14 @@ mod tests {
         let (mut echoes, now) = (Echoes::default(), Instant::now());
         echoes.expect("p", now);
         assert!(is_news(&event("policy.set", "p", &[]), Some(&observed()), &mut echoes, now + ECHO));
+    }
+
+    #[test]
+    fn where_nothing_is_ever_heard_nothing_piles_up() {
+        let (mut echoes, now) = (Echoes::default(), Instant::now());
+        echoes.expect("p", now);
+        echoes.expect("q", now + ECHO);
+        assert_eq!(echoes.0.keys().collect::<Vec<_>>(), ["q"]);
     }
 
     #[test]
