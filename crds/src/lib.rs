@@ -5,19 +5,26 @@
 //! are committed and checked for drift. Nothing here does I/O.
 
 pub mod broker;
+pub mod client;
 pub mod condition;
+pub mod grant;
 pub mod meta;
 pub mod queue;
 pub mod scaling;
+pub mod subscription;
 pub mod text;
+pub mod topic;
 
 pub use broker::{Broker, BrokerSpec, BrokerStatus};
+pub use client::{Client, ClientSpec, ClientStatus};
 pub use queue::{Queue, QueueSpec, QueueStatus};
+pub use subscription::{Subscription, SubscriptionSpec, SubscriptionStatus};
+pub use topic::{Topic, TopicSpec, TopicStatus};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
 /// Every CustomResourceDefinition of this API group, in the order of their kinds' names.
 pub fn all() -> Vec<CustomResourceDefinition> {
-    vec![Broker::crd(), Queue::crd()]
+    vec![Broker::crd(), Client::crd(), Queue::crd(), Subscription::crd(), Topic::crd()]
 }

@@ -17,3 +17,6 @@ pub const BROKER_LABEL: &str = "entente.dev/broker";
 
 /// Value of `app.kubernetes.io/managed-by`, and the field manager of server-side apply.
 pub const MANAGER: &str = "entente";
+
+/// Annotation on a Client: a new value changes its password at once.
+pub const ROTATE_ANNOTATION: &str = "entente.dev/rotate";

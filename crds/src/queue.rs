@@ -5,6 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::grant::Grant;
 use crate::scaling::Scaling;
 use crate::text::{ByteSize, DurationText};
 
@@ -110,6 +111,10 @@ pub struct QueueSpec {
     /// Scale the consumers on the backlog and its trend.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaling: Option<Scaling>,
+    /// Other namespaces whose Clients may use this Queue. Those of its own always may.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub grants: Vec<Grant>,
     /// What happens to the messages when this object is deleted.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
@@ -228,9 +233,12 @@ pub struct QueueStatus {
     /// The broker's virtual host: AMQP 1.0 clients open with `hostname: vhost:<this>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub virtual_host: Option<String>,
-    /// The AMQP 1.0 address to send to and receive from.
+    /// The AMQP 1.0 address to receive from, and to send to where there is no `sendAddress`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// The AMQP 1.0 address to send to, where taps must get their copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send_address: Option<String>,
     /// The AMQP 1.0 address of the own dead-letter queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead_letter_address: Option<String>,

@@ -84,6 +84,7 @@ pub fn validate(queue: &Queue) -> Result<Settings, Refusal> {
         dead_letter,
         taps,
         scaling,
+        grants: _, // they concern Clients
         deletion_policy,
     } = &queue.spec;
     let mut problems = Vec::new();
