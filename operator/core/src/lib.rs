@@ -5,6 +5,7 @@
 //! `now` is always an argument, so every decision can be tested as a value.
 
 pub mod breaker;
+pub mod client;
 pub mod cluster;
 pub mod conditions;
 pub mod lease;

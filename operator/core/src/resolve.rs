@@ -95,7 +95,7 @@ pub fn admits(broker: &Broker, asker: Asker<'_>) -> bool {
 }
 
 /// Label selection as Kubernetes defines it. An unknown operator selects nothing.
-fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
+pub(crate) fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
     let LabelSelector { match_labels, match_expressions } = selector;
     let equal = match_labels.iter().flatten().all(|(key, value)| labels.get(key) == Some(value));
     equal && match_expressions.iter().flatten().all(|requirement| meets(requirement, labels))

@@ -1,0 +1,3 @@
+//! What a Client may use, and the identity that it gets for that.
+
+pub mod grants;
