@@ -8,6 +8,8 @@ pub mod types {
     pub const READY: &str = "Ready";
     /// Whether dead letters of a queue have a place (absent where they are discarded).
     pub const DEAD_LETTER_READY: &str = "DeadLetterReady";
+    /// Whether each tap leads to a queue that is there (absent without taps).
+    pub const TAPS_READY: &str = "TapsReady";
     /// Whether reconciling goes on (`False` while paused).
     pub const RECONCILING: &str = "Reconciling";
     /// Whether every node of a Broker is a running member of one cluster.
@@ -44,6 +46,14 @@ pub mod reasons {
     pub const CONFLICT: &str = "Conflict";
     /// The Queue that `deadLetter.queueRef` names is not in the broker. Dead letters wait in the queue.
     pub const DEAD_LETTER_QUEUE_MISSING: &str = "DeadLetterQueueMissing";
+    /// The Queue that a tap names is not in the broker. Its copies are not made.
+    pub const TAP_QUEUE_MISSING: &str = "TapQueueMissing";
+    /// The Topic is absent or does not grant use to this namespace: one answer for both.
+    pub const TOPIC_NOT_USABLE: &str = "TopicNotUsable";
+    /// The Topic exists but is not in the broker yet.
+    pub const TOPIC_NOT_READY: &str = "TopicNotReady";
+    /// Deletion waits until nobody subscribes.
+    pub const IN_USE: &str = "InUse";
     /// Deletion waits until the queue is empty.
     pub const NOT_EMPTY: &str = "NotEmpty";
     /// Deletion is under way.

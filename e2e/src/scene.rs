@@ -52,6 +52,8 @@ impl Scene {
 
     /// Removes namespace and virtual host.
     pub async fn end(self) -> Result<()> {
+        self.let_go::<entente_crds::Subscription>().await?;
+        self.let_go::<entente_crds::Topic>().await?;
         for left in self.queues().list(&ListParams::default()).await? {
             let name = left.metadata.name.unwrap_or_default();
             // It may go at this very moment.
@@ -64,6 +66,16 @@ impl Scene {
         let gone = self.namespace_gone(seconds(60)).await;
         self.broker.delete(&format!("vhosts/{}", self.namespace)).await?;
         gone.map(drop)
+    }
+
+    /// Whatever is left of a kind may go with all its messages.
+    async fn let_go<K: crate::object::Kind>(&self) -> Result<()> {
+        let objects = crate::object::Objects::<K>::of(&self.cluster, &self.namespace);
+        for name in objects.names().await? {
+            // It may go at this very moment.
+            let _ = objects.patch(&name, json!({"metadata": {"annotations": null}, "spec": {"deletionPolicy": "Delete"}})).await;
+        }
+        Ok(())
     }
 
     /// Waits until the namespace is gone.

@@ -1,19 +1,21 @@
 //! The Entente operator: all Kubernetes I/O.
 //!
 //! Decisions are made in `entente_core`, which is pure; this crate reads, asks it, and writes.
-//! [`run`] wires it up; [`broker`] and [`queue`] are the controllers; [`links`] are the connections to brokers.
+//! [`run`] is its life, [`work`] wires it up; [`broker`] and [`objects`] are the controllers; [`links`] are the connections to brokers.
 
 pub mod activity;
 pub mod apply;
 pub mod broker;
 pub mod certificates;
 pub mod crds;
+pub mod follow;
 pub mod http;
 pub mod lanes;
 pub mod leader;
 pub mod links;
 pub mod metrics;
-pub mod queue;
+pub mod objects;
 pub mod run;
 pub mod settings;
 pub mod telemetry;
+pub mod work;

@@ -10,3 +10,4 @@ mod order_of_deletion;
 mod queue;
 mod refusal;
 mod secrecy;
+mod topic;

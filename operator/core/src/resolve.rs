@@ -56,7 +56,7 @@ where
         let mut here = defaults.iter().filter(|broker| broker.metadata.namespace.as_deref() == Some(asker.namespace));
         here.next().filter(|_| here.next().is_none())
     };
-    let kept = current.and_then(|key| defaults.iter().find(|broker| crate::queue::status::broker_key(broker) == key));
+    let kept = current.and_then(|key| defaults.iter().find(|broker| crate::object::broker_key(broker) == key));
     match (kept.or_else(near), defaults.as_slice()) {
         (Some(broker), _) => Ok(broker),
         (None, [only]) => Ok(only),
@@ -65,7 +65,7 @@ where
             message: "no brokerRef, and no Broker that is marked as the default admits this namespace; set spec.brokerRef, or mark a Broker with spec.default: true".to_owned(),
         }),
         (None, several) => {
-            let names: Vec<String> = several.iter().map(|broker| crate::queue::status::broker_key(broker)).collect();
+            let names: Vec<String> = several.iter().map(|broker| crate::object::broker_key(broker)).collect();
             Err(Unresolved {
                 reason: reasons::SEVERAL_DEFAULT_BROKERS,
                 message: format!("several Brokers are marked as the default ({}); set spec.brokerRef, or leave one default", names.join(", ")),
@@ -136,7 +136,7 @@ mod tests {
         let reference = reference.map(|(namespace, name)| BrokerRef { name: name.into(), namespace: Some(namespace.into()) });
         let team = labels(&[("team", "shop")]);
         resolve(reference.as_ref(), current, Asker { namespace: "shop", labels: Some(&team) }, brokers)
-            .map(crate::queue::status::broker_key)
+            .map(crate::object::broker_key)
             .map_err(|unresolved| unresolved.reason)
     }
 

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use entente_broker::amqp::BrokerEvent;
-use entente_core::queue::affected::{Affected, affected};
+use entente_core::topology::affected::{Affected, affected};
 use entente_core::topology::observed::ObservedVirtualHost;
 use entente_core::topology::plan::Action;
 use tokio::sync::Semaphore;
@@ -163,6 +163,7 @@ impl Drop for Read<'_> {
 mod tests {
     use entente_core::topology::foundation::virtual_host;
     use entente_core::topology::model::{Arguments, QueueDeclaration, QueueKind};
+    use entente_core::topology::names::Owner;
 
     use super::*;
 
@@ -203,7 +204,7 @@ mod tests {
         host.note(&declare("q"));
         let found = host.begin_read().finish(Some(ObservedVirtualHost::default()));
         assert!(!has(&host, "q"));
-        assert!(found.structure.contains("q"));
+        assert!(found.structure.contains(&Owner::Queue("q".into())));
     }
 
     #[test]

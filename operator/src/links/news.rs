@@ -49,11 +49,12 @@ pub fn is_news(event: &BrokerEvent, observed: Option<&ObservedVirtualHost>, echo
         "queue.deleted" => observed.queues.contains_key(name),
         "policy.cleared" => observed.policies.contains_key(name),
         "exchange.deleted" => observed.exchanges.contains_key(name),
-        "binding.deleted" => observed.bindings.contains(&Binding {
-            source: detail("source-name"),
-            destination: name.to_owned(),
-            routing_key: detail("routing-key"),
-        }),
+        // The event does not tell the arguments in a form that compares: whatever else is bound alike makes it news.
+        "binding.deleted" => {
+            let (source, key) = (detail("source-name"), detail("routing-key"));
+            let alike = |seen: &Binding| seen.source == source && seen.destination == name && seen.routing_key == key;
+            observed.bindings.iter().any(alike)
+        }
         "policy.set" => !echoes.hear(name, now),
         _ => true,
     }
@@ -73,7 +74,7 @@ mod tests {
     }
 
     fn observed() -> ObservedVirtualHost {
-        let binding = Binding { source: "x".into(), destination: "q".into(), routing_key: "k".into() };
+        let binding = Binding::new("x", "q", "k");
         let policy = Policy {
             name: "p".into(),
             pattern: "q".into(),

@@ -1,4 +1,4 @@
-//! Keeps the observation of one Broker fresh and wakes the Queues that a change concerns.
+//! Keeps the observation of one Broker fresh and wakes the objects that a change concerns.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::pin::pin;
@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use entente_broker::admin::BrokerAdmin;
-use entente_core::queue::affected::Affected;
+use entente_core::topology::affected::{Affected, present};
+use entente_core::topology::names::Owner;
 use entente_core::topology::observed::ObservedVirtualHost;
-use entente_crds::Queue;
+
 use futures::stream::{self, StreamExt};
 use jiff::Timestamp;
-use kube::runtime::reflector::ObjectRef;
+
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
@@ -20,6 +21,7 @@ use super::gathered::Gathered;
 use super::host::Host;
 use super::link::Link;
 use super::registry::{Access, Observation};
+use super::wakers::Wakers;
 use crate::activity::Activity;
 use crate::metrics::Metrics;
 
@@ -49,8 +51,8 @@ pub struct Observer {
     pub activity: Activity,
     /// Figures.
     pub metrics: Metrics,
-    /// Queues to look at.
-    pub wake: mpsc::UnboundedSender<ObjectRef<Queue>>,
+    /// Whom to wake.
+    pub wakers: Wakers,
 }
 
 impl Observer {
@@ -131,7 +133,7 @@ impl Observer {
         }
     }
 
-    async fn read_figures(&self, stale: &mut VecDeque<(String, String)>) {
+    async fn read_figures(&self, stale: &mut VecDeque<(String, Owner)>) {
         for host in self.link.hosts() {
             if !host.look(|seen| seen.is_some()) {
                 continue;
@@ -155,8 +157,8 @@ impl Observer {
             }
             self.wake(&host, &Affected { figures: BTreeSet::new(), ..found });
         }
-        for (namespace, name) in stale.drain(..stale.len().min(FIGURES_AT_ONCE)) {
-            self.wake_one(&namespace, &name);
+        for (host, owner) in stale.drain(..stale.len().min(FIGURES_AT_ONCE)) {
+            self.wakers.wake(&host, &owner);
         }
     }
 
@@ -180,22 +182,9 @@ impl Observer {
     fn wake(&self, host: &Host, found: &Affected) {
         let Affected { everything, structure, figures } = found;
         if *everything {
-            host.look(|seen| {
-                let names: BTreeSet<&str> = seen
-                    .iter()
-                    .flat_map(|seen| seen.queues.keys())
-                    .map(|name| entente_core::queue::desired::owner_of(name))
-                    .collect();
-                for name in names {
-                    self.wake_one(&host.name, name);
-                }
-            });
+            let all = host.look(|seen| seen.map(present)).unwrap_or_default();
+            all.iter().for_each(|owner| self.wakers.wake(&host.name, owner));
         }
-        structure.union(figures).for_each(|name| self.wake_one(&host.name, name));
-    }
-
-    fn wake_one(&self, namespace: &str, name: &str) {
-        // The receiver is gone only while the process ends.
-        let _ = self.wake.send(ObjectRef::new(name).within(namespace));
+        structure.union(figures).for_each(|owner| self.wakers.wake(&host.name, owner));
     }
 }

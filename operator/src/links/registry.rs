@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use entente_broker::rabbitmq::{Endpoint, RabbitMq};
 use entente_core::cluster::names;
-use entente_crds::{Broker, Queue};
+use entente_crds::Broker;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, ResourceExt};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use super::link::Link;
 use super::observer::Observer;
+use super::wakers::{Wakers, Woken};
 use crate::activity::Activity;
 use crate::metrics::Metrics;
 
@@ -61,8 +61,8 @@ pub struct Links {
     observation: Observation,
     activity: Activity,
     metrics: Metrics,
-    /// Queues that must be looked at, since something about them changed at a broker.
-    wake: mpsc::UnboundedSender<ObjectRef<Queue>>,
+    /// Whom to wake when something changed at a broker.
+    wakers: Wakers,
     by_uid: Mutex<HashMap<String, Slot>>,
 }
 
@@ -87,10 +87,10 @@ impl Links {
         observation: Observation,
         activity: Activity,
         metrics: Metrics,
-    ) -> (Arc<Self>, mpsc::UnboundedReceiver<ObjectRef<Queue>>) {
-        let (wake, woken) = mpsc::unbounded_channel();
+    ) -> (Arc<Self>, Woken) {
+        let (wakers, woken) = Wakers::new();
         let by_uid = Mutex::default();
-        (Arc::new(Self { client, cluster_domain, replica, observation, activity, metrics, wake, by_uid }), woken)
+        (Arc::new(Self { client, cluster_domain, replica, observation, activity, metrics, wakers, by_uid }), woken)
     }
 
     /// The link to a Broker.
@@ -106,7 +106,7 @@ impl Links {
         let admin = RabbitMq::new(access.endpoint.clone()).map_err(|error| bad(&error))?;
         let mut links = self.by_uid.lock().await;
         let slot = links.entry(uid.clone()).or_insert_with(|| {
-            let key = entente_core::queue::status::broker_key(broker);
+            let key = entente_core::object::broker_key(broker);
             let link = Arc::new(Link::new(key, uid, Arc::new(admin), self.metrics.clone()));
             let observer = Observer {
                 link: Arc::clone(&link),
@@ -115,7 +115,7 @@ impl Links {
                 observation: self.observation,
                 activity: self.activity.clone(),
                 metrics: self.metrics.clone(),
-                wake: self.wake.clone(),
+                wakers: self.wakers.clone(),
             };
             Slot { link, observer: tokio::spawn(observer.run()) }
         });

@@ -14,6 +14,8 @@ pub struct Outgoing {
     pub message_id: String,
     /// Whether the message must survive a restart of the broker.
     pub durable: bool,
+    /// The subject; brokers can filter on its words.
+    pub subject: Option<String>,
     /// Application properties; brokers can filter on them.
     pub properties: Vec<(String, SimpleValue)>,
     /// The payload.
@@ -23,7 +25,7 @@ pub struct Outgoing {
 impl Outgoing {
     /// A durable message without properties.
     pub fn new(message_id: impl Into<String>, body: impl Into<Vec<u8>>) -> Self {
-        Self { message_id: message_id.into(), durable: true, properties: Vec::new(), body: body.into() }
+        Self { message_id: message_id.into(), durable: true, subject: None, properties: Vec::new(), body: body.into() }
     }
 
     /// Adds an application property.
@@ -33,9 +35,17 @@ impl Outgoing {
         self
     }
 
+    /// Sets the subject.
+    #[must_use]
+    pub fn subject(mut self, subject: impl Into<String>) -> Self {
+        self.subject = Some(subject.into());
+        self
+    }
+
     pub(super) fn into_message(self) -> Message<Data> {
-        let Self { message_id, durable, properties, body } = self;
-        let properties_section = Properties::builder().message_id(MessageId::String(message_id)).build();
+        let Self { message_id, durable, subject, properties, body } = self;
+        let mut properties_section = Properties::builder().message_id(MessageId::String(message_id)).build();
+        properties_section.subject = subject;
         let application = (!properties.is_empty()).then(|| {
             properties.into_iter().fold(ApplicationProperties::builder(), |b, (name, value)| b.insert(name, value)).build()
         });

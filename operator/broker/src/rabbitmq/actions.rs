@@ -4,6 +4,7 @@ use entente_core::topology::model::{Binding, ExchangeDeclaration, Policy, QueueD
 use entente_core::topology::plan::Action;
 use serde_json::json;
 
+use super::answers;
 use super::http::{Http, Path, path};
 use crate::admin::AdminError;
 
@@ -32,14 +33,34 @@ pub async fn execute(http: &Http, host: &str, action: &Action) -> Result<(), Adm
             http.put(&path(&["queues", host, name])?, &json!({"durable": true, "arguments": arguments})).await
         }
         Action::DeleteQueue { name } => http.delete(&path(&["queues", host, name])?).await,
-        Action::Bind(binding) => http.post(&bindings(host, binding)?, &json!({"routing_key": binding.routing_key})).await,
-        Action::Unbind(binding) => {
-            let Binding { source, destination, routing_key } = binding;
-            // A binding without arguments has its routing key as its properties key, and "~" stands for an empty one.
-            let key = if routing_key.is_empty() { "~" } else { routing_key };
-            http.delete(&path(&["bindings", host, "e", source, "q", destination, key])?).await
+        Action::DeleteExchange { name } => http.delete(&path(&["exchanges", host, name])?).await,
+        Action::Bind(binding) => {
+            let body = json!({"routing_key": binding.routing_key, "arguments": binding.arguments});
+            http.post(&bindings(host, binding)?, &body).await
         }
+        Action::Unbind(binding) => unbind(http, host, binding).await,
     }
+}
+
+async fn unbind(http: &Http, host: &str, binding: &Binding) -> Result<(), AdminError> {
+    let Binding { source, destination, routing_key, arguments } = binding;
+    let mut keys = Vec::new();
+    if arguments.is_empty() {
+        // A binding without arguments has its routing key as its properties key, and "~" stands for an empty one.
+        keys.push(if routing_key.is_empty() { "~".to_owned() } else { routing_key.clone() });
+    } else {
+        // One with arguments has a key that the broker makes of them; it must be asked for.
+        let found: Vec<answers::Binding> = match http.get(&bindings(host, binding)?).await {
+            Err(AdminError::NotFound(_)) => Vec::new(),
+            answer => answer?,
+        };
+        let alike = |(found, key): (Binding, String)| (found == *binding).then_some(key);
+        keys.extend(found.into_iter().filter_map(answers::Binding::with_key).filter_map(alike));
+    }
+    for key in keys {
+        http.delete(&path(&["bindings", host, "e", source, "q", destination, &key])?).await?;
+    }
+    Ok(())
 }
 
 fn bindings(host: &str, binding: &Binding) -> Result<Path, AdminError> {

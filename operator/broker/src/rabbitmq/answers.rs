@@ -134,13 +134,33 @@ pub struct Binding {
     destination: String,
     destination_type: String,
     routing_key: String,
+    #[serde(default)]
+    arguments: Arguments,
+    #[serde(default)]
+    properties_key: String,
 }
 
 impl Binding {
     /// Without those of the default exchange, which every queue has.
     pub fn ours(self) -> Option<BindingModel> {
-        let Self { source, destination, destination_type, routing_key } = self;
-        (!source.is_empty() && destination_type == "queue").then_some(BindingModel { source, destination, routing_key })
+        let Self { source, destination, destination_type, routing_key, arguments, properties_key: _ } = self;
+        let text = |(name, value): (String, Value)| match value {
+            Value::String(text) => (name, text),
+            other => (name, other.to_string()),
+        };
+        let arguments = arguments.into_iter().map(text).collect();
+        (!source.is_empty() && destination_type == "queue").then_some(BindingModel {
+            source,
+            destination,
+            routing_key,
+            arguments,
+        })
+    }
+
+    /// The binding, with the name that the HTTP API has for it.
+    pub fn with_key(self) -> Option<(BindingModel, String)> {
+        let key = self.properties_key.clone();
+        Some((self.ours()?, key))
     }
 }
 
@@ -214,6 +234,11 @@ mod tests {
         assert_eq!(binding("", "queue"), None);
         assert_eq!(binding("x", "exchange"), None);
         assert!(binding("x", "queue").is_some());
+        let filtered = json!({"source": "x", "destination": "q", "destination_type": "queue", "routing_key": "k",
+            "arguments": {"x-sql-filter": "a = 1", "n": 5}, "properties_key": "k~hash"});
+        let (filtered, key) = serde_json::from_value::<Binding>(filtered).unwrap().with_key().unwrap();
+        assert_eq!((filtered.arguments["x-sql-filter"].as_str(), filtered.arguments["n"].as_str()), ("a = 1", "5"));
+        assert_eq!(key, "k~hash");
         let exchange = |name: &str| serde_json::from_value::<Exchange>(json!({"name": name, "type": "direct"})).unwrap().ours();
         assert_eq!(exchange(""), None);
         assert_eq!(exchange("amq.topic"), None);

@@ -2,47 +2,31 @@
 
 use entente_crds::queue::DeletionPolicy;
 
-use super::desired::{dead_letter_queue, own_policy};
+use crate::object::Decision;
 use crate::topology::foundation::DEAD_LETTER_EXCHANGE;
-use crate::topology::observed::ObservedVirtualHost;
+use crate::topology::names::{dead_letter_queue, front, queue_policy};
+use crate::topology::observed::{Counts, ObservedVirtualHost};
 use crate::topology::plan::{Action, Plan};
 
-/// What to do with a Queue that is being deleted.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Decision {
-    /// Nothing at the broker is held by the finalizer: remove it.
-    Release,
-    /// Run this plan, then remove the finalizer.
-    Delete(Plan),
-    /// Messages are left; keep the finalizer.
-    Wait {
-        /// Messages in the queue, delivered ones among them.
-        messages: i64,
-        /// Messages in its dead-letter queue.
-        dead_lettered: i64,
-    },
-    /// Whether messages are left is not known; keep the finalizer. Unknown is not zero (invariant I5).
-    Unknown,
-}
-
-/// Decides from what was just read. `observed` must be fresh where the policy is `DeleteIfEmpty`.
+/// Decides from what was just read. `name` is that of the queue at the broker, which need not be a Queue's.
 pub fn decide(name: &str, policy: DeletionPolicy, observed: &ObservedVirtualHost) -> Decision {
+    let dead = dead_letter_queue(name);
     if policy == DeletionPolicy::Retain {
         return Decision::Release;
     }
-    let dead = dead_letter_queue(name);
     if policy == DeletionPolicy::DeleteIfEmpty {
-        let messages = |queue: &str| match observed.queues.get(queue) {
-            None => Some(0),
-            Some(seen) => seen.counts.map(super::super::topology::observed::Counts::messages),
-        };
-        match (messages(name), messages(&dead)) {
+        match (messages(name, observed), messages(&dead, observed)) {
             (Some(0), Some(0)) => {}
-            (Some(messages), Some(dead_lettered)) => return Decision::Wait { messages, dead_lettered },
+            (Some(messages), Some(dead_lettered)) => {
+                return Decision::Wait(format!(
+                    "{messages} messages are in the queue and {dead_lettered} in its dead-letter queue; consume them, or set spec.deletionPolicy to Delete (they are lost) or Retain (they stay in the broker)"
+                ));
+            }
             _ => return Decision::Unknown,
         }
     }
     let mut plan = Plan::default();
+    plan.step(exchange_if_there(&front(name), observed));
     // The queue first: its last dead letters still find their place.
     plan.step(queue_if_there(name, observed));
     plan.step(queue_if_there(&dead, observed));
@@ -52,15 +36,35 @@ pub fn decide(name: &str, policy: DeletionPolicy, observed: &ObservedVirtualHost
         .filter(|seen| seen.source == DEAD_LETTER_EXCHANGE && seen.routing_key == name && seen.destination != dead)
         .map(|seen| Action::Unbind(seen.clone()))
         .collect();
-    if observed.policies.contains_key(&own_policy(name)) {
-        rest.push(Action::DeletePolicy { name: own_policy(name) });
-    }
+    rest.extend(policy_if_there(&queue_policy(name), observed));
     plan.step(rest);
-    if plan.is_empty() { Decision::Release } else { Decision::Delete(plan) }
+    if plan.is_empty() {
+        return Decision::Release;
+    }
+    Decision::Delete { plan, only_if_empty: policy == DeletionPolicy::DeleteIfEmpty }
 }
 
-fn queue_if_there(name: &str, observed: &ObservedVirtualHost) -> Vec<Action> {
+/// Messages in a queue; `None` where that is not known. A queue that is not there holds none.
+pub fn messages(queue: &str, observed: &ObservedVirtualHost) -> Option<i64> {
+    match observed.queues.get(queue) {
+        None => Some(0),
+        Some(seen) => seen.counts.map(Counts::messages),
+    }
+}
+
+/// Deletes a queue that is there.
+pub fn queue_if_there(name: &str, observed: &ObservedVirtualHost) -> Vec<Action> {
     observed.queues.contains_key(name).then(|| Action::DeleteQueue { name: name.to_owned() }).into_iter().collect()
+}
+
+/// Deletes an exchange that is there.
+pub fn exchange_if_there(name: &str, observed: &ObservedVirtualHost) -> Vec<Action> {
+    observed.exchanges.contains_key(name).then(|| Action::DeleteExchange { name: name.to_owned() }).into_iter().collect()
+}
+
+/// Deletes a policy that is there.
+pub fn policy_if_there(name: &str, observed: &ObservedVirtualHost) -> Vec<Action> {
+    observed.policies.contains_key(name).then(|| Action::DeletePolicy { name: name.to_owned() }).into_iter().collect()
 }
 
 #[cfg(test)]
@@ -71,7 +75,6 @@ mod tests {
     use crate::queue::desired::desired;
     use crate::queue::validate::validate;
     use crate::topology::diff::diff;
-    use crate::topology::observed::Counts;
 
     fn broker(spec: serde_json::Value, counts: Option<Counts>) -> ObservedVirtualHost {
         let queue = entente_crds::Queue::new("q", serde_json::from_value(spec).unwrap());
@@ -93,24 +96,27 @@ mod tests {
 
     #[test]
     fn delete_takes_everything_that_was_made_and_nothing_else() {
-        for spec in [json!({}), json!({"maxLength": 5}), json!({"deadLetter": {"queueRef": {"name": "p"}}})] {
+        let tapped = json!({"taps": [{"name": "audit", "queueRef": {"name": "p"}}]});
+        for spec in [json!({}), json!({"maxLength": 5}), json!({"deadLetter": {"queueRef": {"name": "p"}}}), tapped] {
             let mut seen = broker(spec, None);
-            let Decision::Delete(plan) = decide("q", DeletionPolicy::Delete, &seen) else { panic!("nothing to delete") };
+            let Decision::Delete { plan, .. } = decide("q", DeletionPolicy::Delete, &seen) else { panic!("nothing to delete") };
             plan.actions().for_each(|action| seen.note(action));
-            assert!(seen.queues.is_empty() && seen.policies.is_empty() && seen.bindings.is_empty(), "{seen:?}");
+            assert!(seen.queues.is_empty() && seen.policies.is_empty(), "{seen:?}");
+            assert!(seen.bindings.is_empty() && seen.exchanges.is_empty(), "{seen:?}");
         }
     }
 
     #[test]
     fn i1_messages_keep_the_finalizer() {
         let full = Counts { ready: 2, unacknowledged: 1, consumers: 1 };
-        assert_eq!(
-            decide("q", DeletionPolicy::DeleteIfEmpty, &broker(json!({}), Some(full))),
-            Decision::Wait { messages: 3, dead_lettered: 3 }
-        );
+        let wait = |seen: &ObservedVirtualHost| match decide("q", DeletionPolicy::DeleteIfEmpty, seen) {
+            Decision::Wait(text) => text,
+            other => panic!("{other:?}"),
+        };
+        assert!(wait(&broker(json!({}), Some(full))).starts_with("3 messages are in the queue and 3 in its dead-letter"));
         let mut dead_only = broker(json!({}), Some(Counts::default()));
         dead_only.queues.get_mut("q.dead").unwrap().counts = Some(full);
-        assert_eq!(decide("q", DeletionPolicy::DeleteIfEmpty, &dead_only), Decision::Wait { messages: 0, dead_lettered: 3 });
+        assert!(wait(&dead_only).starts_with("0 messages are in the queue and 3"));
     }
 
     #[test]

@@ -4,49 +4,21 @@ use entente_crds::queue::{Overflow, QueueType};
 use serde_json::{Value, json};
 
 use super::validate::{DeadLetters, Settings};
-use crate::topology::diff::{Desired, Route};
+use crate::object::Stages;
+use crate::taps;
+use crate::topology::diff::{Claim, Desired};
 use crate::topology::foundation::{
-    DEAD_LETTER_EXCHANGE, DEAD_LETTER_SUFFIX, DEFAULT_DELIVERY_LIMIT, OWN_POLICY_PRIORITY, default_classic_settings,
-    default_settings,
+    DEAD_LETTER_EXCHANGE, DEFAULT_DELIVERY_LIMIT, OWN_POLICY_PRIORITY, default_classic_settings, default_settings,
 };
-use crate::topology::model::{Arguments, Policy, QueueDeclaration, QueueKind};
+use crate::topology::model::{Arguments, ExchangeDeclaration, Policy, QueueDeclaration, QueueKind, SQL_EXCHANGE};
+use crate::topology::names::{dead_letter_queue, exactly, front, queue_policy};
 
-/// What a Queue wants in its virtual host, in two stages.
+/// Translates settings.
 ///
 /// With `at-least-once` dead lettering the broker keeps a dead letter until it has a place, so
 /// the queue may be used before its dead-letter queue is there: a queue is `Ready` after one
 /// declaration, not two, and a burst of new Queues is usable in half the time. Where dead
 /// lettering is at most once, the dead-letter queue comes in the first stage.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Stages {
-    /// Needed before anybody may use the queue.
-    pub usable: Desired,
-    /// Needed soon after.
-    pub complete: Desired,
-}
-
-/// Name of the own dead-letter queue.
-pub fn dead_letter_queue(name: &str) -> String {
-    format!("{name}{DEAD_LETTER_SUFFIX}")
-}
-
-/// Name of the own policy.
-pub fn own_policy(name: &str) -> String {
-    format!("entente.queue.{name}")
-}
-
-/// The Queue that a broker queue, policy or routing key of ours belongs to.
-pub fn owner_of(broker_name: &str) -> &str {
-    let name = broker_name.strip_prefix("entente.queue.").unwrap_or(broker_name);
-    name.strip_suffix(DEAD_LETTER_SUFFIX).unwrap_or(name)
-}
-
-/// The AMQP 1.0 address (version 2) of a queue. Names of ours need no percent-encoding.
-pub fn address(name: &str) -> String {
-    format!("/queues/{name}")
-}
-
-/// Translates settings. Total: whatever passed validation has a translation.
 pub fn desired(settings: &Settings) -> Stages {
     let name = &settings.name;
     let definition = definition(settings);
@@ -61,26 +33,39 @@ pub fn desired(settings: &Settings) -> Stages {
         ..Desired::default()
     };
     if definition == shared {
-        usable.no_policies.push(own_policy(name));
+        usable.no_policies.push(queue_policy(name));
     } else {
         usable.policies.push(Policy {
-            name: own_policy(name),
-            pattern: format!("^{name}$"),
+            name: queue_policy(name),
+            pattern: exactly(name),
             apply_to: apply_to(settings.type_).to_owned(),
             priority: OWN_POLICY_PRIORITY,
             definition,
         });
     }
+    tap(settings, &mut usable);
     let dead = dead_letters(settings);
     // With a TTL dead letters may come at once, and RabbitMQ tries one that found no place again only after 3 minutes.
     if at_least_once && settings.message_ttl.is_none() {
         return Stages { usable, complete: dead };
     }
-    let Desired { queues, routes, surplus_queues, .. } = dead;
+    let Desired { queues, claims, surplus_queues, .. } = dead;
     usable.queues.splice(0..0, queues);
-    usable.routes = routes;
+    usable.claims.extend(claims);
     usable.surplus_queues = surplus_queues;
     Stages { usable, complete: Desired::default() }
+}
+
+/// With taps an exchange stands in front of the queue, which gives each its copy. It stays when the taps go, as somebody
+/// may send to it.
+fn tap(settings: &Settings, usable: &mut Desired) {
+    let source = front(&settings.name);
+    if !settings.taps.is_empty() {
+        let arguments = Arguments::new();
+        usable.exchanges.push(ExchangeDeclaration { name: source.clone(), kind: SQL_EXCHANGE.to_owned(), arguments });
+        usable.claims.push(Claim::route(&source, &settings.name, Some(&settings.name)));
+    }
+    usable.claims.push(taps::claim(&source, &settings.taps));
 }
 
 fn kind(type_: QueueType) -> QueueKind {
@@ -152,22 +137,16 @@ fn definition(settings: &Settings) -> Arguments {
 
 fn dead_letters(settings: &Settings) -> Desired {
     let own = dead_letter_queue(&settings.name);
-    let route = |destination: Option<String>| Route {
-        source: DEAD_LETTER_EXCHANGE.to_owned(),
-        routing_key: settings.name.clone(),
-        destination,
-    };
+    let route = |destination: Option<&str>| Claim::route(DEAD_LETTER_EXCHANGE, &settings.name, destination);
     match &settings.dead_letters {
         DeadLetters::Own => Desired {
             // A dead letter is kept as safely as the message it was.
             queues: vec![QueueDeclaration { name: own.clone(), kind: QueueKind::Quorum, arguments: Arguments::new() }],
-            routes: vec![route(Some(own))],
+            claims: vec![route(Some(&own))],
             ..Desired::default()
         },
-        DeadLetters::Queue(name) => {
-            Desired { routes: vec![route(Some(name.clone()))], surplus_queues: vec![own], ..Desired::default() }
-        }
-        DeadLetters::Discard => Desired { routes: vec![route(None)], surplus_queues: vec![own], ..Desired::default() },
+        DeadLetters::Queue(name) => Desired { claims: vec![route(Some(name))], surplus_queues: vec![own], ..Desired::default() },
+        DeadLetters::Discard => Desired { claims: vec![route(None)], surplus_queues: vec![own], ..Desired::default() },
     }
 }
 
@@ -194,7 +173,7 @@ mod tests {
         assert_eq!(usable.no_policies, ["entente.queue.q"]);
         assert_eq!(usable.queues.len(), 1);
         assert_eq!(complete.queues[0].name, "q.dead");
-        assert_eq!(complete.routes[0].destination.as_deref(), Some("q.dead"));
+        assert_eq!(complete.claims, [Claim::route("entente.dead-letters", "q", Some("q.dead"))]);
     }
 
     #[test]
@@ -233,7 +212,7 @@ mod tests {
         for spec in [json!({"overflow": "DropHead"}), json!({"type": "Classic"}), json!({"messageTTL": "1s"})] {
             let Stages { usable, complete } = stages(spec);
             assert_eq!(usable.queues[0].name, "q.dead");
-            assert_eq!(usable.routes.len(), 1);
+            assert!(usable.claims.contains(&Claim::route("entente.dead-letters", "q", Some("q.dead"))));
             assert_eq!(complete, Desired::default());
         }
         assert_eq!(policy(json!({"overflow": "DropHead"}))["dead-letter-strategy"], json!("at-most-once"));
@@ -246,15 +225,20 @@ mod tests {
         let none = stages(json!({"deadLetter": {"discard": true}}));
         assert_eq!(own.usable.queues, named.usable.queues);
         assert_eq!(own.usable.queues, none.usable.queues);
-        assert_eq!(named.complete.routes[0].destination.as_deref(), Some("p"));
+        assert_eq!(named.complete.claims, [Claim::route("entente.dead-letters", "q", Some("p"))]);
         assert_eq!(named.complete.surplus_queues, ["q.dead"]);
-        assert_eq!(none.usable.routes[0].destination, None);
+        assert!(none.usable.claims.contains(&Claim::route("entente.dead-letters", "q", None)));
     }
 
     #[test]
-    fn broker_names_lead_back_to_their_queue() {
-        for name in ["q", "q.dead", "entente.queue.q"] {
-            assert_eq!(owner_of(name), "q");
-        }
+    fn taps_stand_behind_an_exchange_that_stays() {
+        let tapped = stages(json!({"taps": [{"name": "audit", "queueRef": {"name": "a"}, "filter": "x = 1"}]})).usable;
+        assert_eq!(tapped.exchanges[0].name, "queue.q");
+        let bindings: Vec<String> =
+            tapped.claims.iter().flat_map(|claim| &claim.bindings).map(|to| to.destination.clone()).collect();
+        assert_eq!(bindings, ["q", "a"]);
+        let plain = stages(json!({})).usable;
+        assert!(plain.exchanges.is_empty() && plain.surplus_exchanges.is_empty());
+        assert!(plain.claims[0].bindings.is_empty(), "no tap is left");
     }
 }

@@ -1,7 +1,60 @@
-//! A Queue's part of the pipeline: `validate → desired → (topology::diff) → deletion → status`.
+//! Decisions about one Queue: what it may ask for, what it is at the broker, how it ends, what its status says.
 
-pub mod affected;
 pub mod deletion;
 pub mod desired;
 pub mod status;
 pub mod validate;
+
+use entente_crds::Queue;
+use entente_crds::queue::{DeletionPolicy, QueueStatus};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use crate::object::{Decision, Object, Outcome, Place, Refusal, Stages};
+use crate::topology::observed::ObservedVirtualHost;
+
+impl Object for Queue {
+    type Settings = validate::Settings;
+    type Status = QueueStatus;
+    const KIND: &'static str = "Queue";
+
+    fn validate(&self) -> Result<validate::Settings, Refusal> {
+        validate::validate(self)
+    }
+
+    fn desired(settings: &validate::Settings) -> Stages {
+        desired::desired(settings)
+    }
+
+    fn deletion(&self, observed: &ObservedVirtualHost) -> Decision {
+        deletion::decide(&self.metadata.name.clone().unwrap_or_default(), self.spec.deletion_policy, observed)
+    }
+
+    fn closes(&self) -> String {
+        self.metadata.name.clone().unwrap_or_default()
+    }
+
+    fn is_retained(&self) -> bool {
+        self.spec.deletion_policy == DeletionPolicy::Retain
+    }
+
+    fn next_status(&self, outcome: &Outcome, place: Option<Place<'_, validate::Settings>>, now: Timestamp) -> QueueStatus {
+        status::status(self, outcome, place, now)
+    }
+
+    fn last_status(&self) -> Option<&QueueStatus> {
+        self.status.as_ref()
+    }
+
+    fn set_last_status(&mut self, status: Option<QueueStatus>) {
+        self.status = status;
+    }
+
+    fn conditions(status: &QueueStatus) -> &[Condition] {
+        &status.conditions
+    }
+
+    fn broker_of(status: &QueueStatus) -> Option<&str> {
+        status.broker.as_deref()
+    }
+}

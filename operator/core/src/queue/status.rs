@@ -1,104 +1,62 @@
 //! What the status of a Queue says, from what was seen and what came of it.
 
+use entente_crds::Queue;
 use entente_crds::condition::{reasons, types};
 use entente_crds::queue::{Backlog, QueueStatus};
-use entente_crds::{Broker, Queue};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::desired::{address, dead_letter_queue};
 use super::validate::{DeadLetters, Settings};
 use crate::conditions::{self, Status, whole_second};
+use crate::object::{Outcome, Place, broker_key, set_outcome};
+use crate::taps;
 use crate::topology::foundation::DEAD_LETTER_EXCHANGE;
 use crate::topology::model::Binding;
+use crate::topology::names::{dead_letter_queue, exchange_address, front, queue_address};
 use crate::topology::observed::{Counts, ObservedVirtualHost};
 
-/// What came of one visit to a Queue.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It is as declared and usable.
-    Ready,
-    /// Reconciling is switched off by annotation: the status stays as it was last seen.
-    Paused,
-    /// It is not, for this reason.
-    NotReady {
-        /// A reason of [`reasons`].
-        reason: &'static str,
-        /// What is wrong and what to do.
-        message: String,
-    },
-    /// The broker could not be asked.
-    Unseen {
-        /// A reason of [`reasons`].
-        reason: &'static str,
-        /// Why.
-        message: String,
-    },
-}
-
-/// Where a Queue lives and what is there.
-#[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
-    /// The Broker.
-    pub broker: &'a Broker,
-    /// The settings that were applied, where the spec is valid.
-    pub settings: Option<&'a Settings>,
-    /// What the broker last reported of the virtual host.
-    pub observed: Option<&'a ObservedVirtualHost>,
-}
-
-/// The Broker as status names it: `namespace/name`.
-pub fn broker_key(broker: &Broker) -> String {
-    let word = |text: &Option<String>| text.clone().unwrap_or_default();
-    format!("{}/{}", word(&broker.metadata.namespace), word(&broker.metadata.name))
-}
-
 /// The new status. Equal to the old one if nothing changed, so that nothing is written (invariant I6).
-pub fn status(queue: &Queue, outcome: &Outcome, place: Option<Place<'_>>, now: Timestamp) -> QueueStatus {
+pub fn status(queue: &Queue, outcome: &Outcome, place: Option<Place<'_, Settings>>, now: Timestamp) -> QueueStatus {
     let mut status = queue.status.clone().unwrap_or_default();
     let generation = queue.metadata.generation;
     status.observed_generation = generation;
-    let paused = *outcome == Outcome::Paused;
-    conditions::set_paused(&mut status.conditions, paused, generation, now);
-    let (ready, reason, message) = match outcome {
-        // What was seen before the pause is still the best knowledge; it only gets no newer.
-        Outcome::Paused => return status,
-        Outcome::Ready => (Status::True, reasons::READY, "the queue is as declared".to_owned()),
-        Outcome::NotReady { reason, message } => (Status::False, *reason, message.clone()),
-        Outcome::Unseen { reason, message } => (Status::Unknown, *reason, message.clone()),
-    };
-    conditions::set(&mut status.conditions, types::READY, ready, reason, message, generation, now);
+    if !set_outcome(&mut status.conditions, outcome, "the queue is as declared", generation, now) {
+        return status;
+    }
     if let Some(place) = place {
-        locate(&mut status, queue, place, now);
+        locate(&mut status, &queue.metadata.name.clone().unwrap_or_default(), place, now);
     }
     status
 }
 
-fn locate(status: &mut QueueStatus, queue: &Queue, place: Place<'_>, now: Timestamp) {
-    let Place { broker, settings, observed } = place;
-    let name = queue.metadata.name.clone().unwrap_or_default();
-    let dead = dead_letter_queue(&name);
+/// Says where a queue is and what is in it. `name` is that of the queue at the broker, which need not be a Queue's.
+pub fn locate(status: &mut QueueStatus, name: &str, place: Place<'_, Settings>, now: Timestamp) {
+    let Place { broker, virtual_host, settings, observed } = place;
+    let dead = dead_letter_queue(name);
     status.broker = Some(broker_key(broker));
-    status.virtual_host.clone_from(&queue.metadata.namespace);
+    status.virtual_host = Some(virtual_host.to_owned());
     let Some(observed) = observed else { return };
-    let Some(seen) = observed.queues.get(&name) else {
+    let Some(seen) = observed.queues.get(name) else {
         // Nothing may point at what is not there.
         status.address = None;
+        status.send_address = None;
         status.leader = None;
         status.members.clear();
         status.online.clear();
         status.backlog = None;
         return;
     };
-    status.address = Some(address(&name));
+    status.address = Some(queue_address(name));
     if seen.leader.is_some() {
         status.leader.clone_from(&seen.leader);
         status.members.clone_from(&seen.members);
         status.online.clone_from(&seen.online);
     }
-    status.dead_letter_address = observed.queues.contains_key(&dead).then(|| address(&dead));
+    status.dead_letter_address = observed.queues.contains_key(&dead).then(|| queue_address(&dead));
     if let Some(settings) = settings {
+        status.send_address = (!settings.taps.is_empty()).then(|| exchange_address(&front(name)));
         dead_letter_condition(status, settings, observed, now);
+        taps_condition(status, settings, observed, now);
     }
     if let Some(counts) = seen.counts {
         let dead_lettered = match observed.queues.get(&dead) {
@@ -109,6 +67,11 @@ fn locate(status: &mut QueueStatus, queue: &Queue, place: Place<'_>, now: Timest
             set_backlog(status, counts, dead_lettered, observed.seen_at.unwrap_or(now));
         }
     }
+}
+
+fn taps_condition(status: &mut QueueStatus, settings: &Settings, observed: &ObservedVirtualHost, now: Timestamp) {
+    let generation = status.observed_generation;
+    taps::set_condition(&mut status.conditions, &front(&settings.name), &settings.taps, observed, generation, now);
 }
 
 /// `observedAt` moves only when a figure does: a time alone is not worth a write.
@@ -133,8 +96,7 @@ fn dead_letter_condition(status: &mut QueueStatus, settings: &Settings, observed
         DeadLetters::Own => dead_letter_queue(&settings.name),
         DeadLetters::Queue(name) => name.clone(),
     };
-    let binding =
-        Binding { source: DEAD_LETTER_EXCHANGE.to_owned(), destination: target.clone(), routing_key: settings.name.clone() };
+    let binding = Binding::new(DEAD_LETTER_EXCHANGE, &target, &settings.name);
     let missing = matches!(settings.dead_letters, DeadLetters::Queue(_)) && !observed.queues.contains_key(&target);
     let (holds, reason, message) = if observed.bindings.contains(&binding) {
         (Status::True, reasons::READY, format!("dead letters go to {target}"))
@@ -158,6 +120,8 @@ mod tests {
     use super::super::desired::desired;
     use super::super::validate::validate;
     use super::*;
+    use entente_crds::Broker;
+
     use crate::topology::diff::diff;
 
     fn at(second: i64) -> Timestamp {
@@ -185,7 +149,8 @@ mod tests {
 
     impl World {
         fn visit(&mut self, outcome: &Outcome, second: i64) -> QueueStatus {
-            let place = Place { broker: &self.broker, settings: Some(&self.settings), observed: Some(&self.seen) };
+            let place =
+                Place { broker: &self.broker, virtual_host: "shop", settings: Some(&self.settings), observed: Some(&self.seen) };
             let status = status(&self.queue, outcome, Some(place), at(second));
             self.queue.status = Some(status.clone());
             status

@@ -4,10 +4,11 @@
 //! what CEL does not say: durations and sizes that parse, and what this version does not serve.
 
 use entente_crds::Queue;
-use entente_crds::condition::reasons;
-use entente_crds::queue::{DeadLetter, DeletionPolicy, Overflow, Partitions, QueueSpec, QueueType, Tap};
-use entente_crds::scaling::Scaling;
+use entente_crds::queue::{DeadLetter, DeletionPolicy, Overflow, QueueSpec, QueueType};
 use entente_crds::text::{ByteSize, DurationText, TextError};
+
+use crate::object::{Refusal, check_name, not_served, refuse_if_any};
+use crate::taps::{self, Tap};
 
 /// RabbitMQ keeps times to live and time-outs in 32 bits of milliseconds.
 const MAX_MILLIS: u64 = u32::MAX as u64;
@@ -15,7 +16,7 @@ const MAX_MILLIS: u64 = u32::MAX as u64;
 /// A spec whose texts are numbers and whose rules hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Name of the queue.
+    /// Name of the queue at the broker.
     pub name: String,
     /// How messages are kept.
     pub type_: QueueType,
@@ -39,6 +40,8 @@ pub struct Settings {
     pub single_active_consumer: bool,
     /// Where dead letters go.
     pub dead_letters: DeadLetters,
+    /// Copies to other queues.
+    pub taps: Vec<Tap>,
     /// What deletion does.
     pub deletion_policy: DeletionPolicy,
 }
@@ -54,19 +57,16 @@ pub enum DeadLetters {
     Discard,
 }
 
-/// Why a Queue is not served as it stands. Only a change of its spec helps.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct Refusal {
-    /// `Invalid` or `NotSupported`.
-    pub reason: &'static str,
-    /// What is wrong and what to do, all of it.
-    pub message: String,
-}
-
 /// Checks a Queue. All problems are reported at once.
 pub fn validate(queue: &Queue) -> Result<Settings, Refusal> {
     let name = queue.metadata.name.clone().unwrap_or_default();
+    let mut problems = Vec::new();
+    check_name("Queue", &name, &mut problems);
+    settings(name, &queue.spec, problems)
+}
+
+/// Checks the settings of a queue of this name, which need not be a Queue's. `problems` are those found before.
+pub fn settings(name: String, spec: &QueueSpec, mut problems: Vec<String>) -> Result<Settings, Refusal> {
     // Exhaustive: a new field cannot be skipped.
     let QueueSpec {
         broker_ref: _, // resolved elsewhere
@@ -86,10 +86,8 @@ pub fn validate(queue: &Queue) -> Result<Settings, Refusal> {
         scaling,
         grants: _, // they concern Clients
         deletion_policy,
-    } = &queue.spec;
-    let mut problems = Vec::new();
-    check_name(&name, &mut problems);
-    check_type(&queue.spec, &mut problems);
+    } = spec;
+    check_type(spec, &mut problems);
     let settings = Settings {
         type_: *type_,
         message_ttl: millis("messageTTL", message_ttl.as_ref(), &mut problems),
@@ -101,27 +99,14 @@ pub fn validate(queue: &Queue) -> Result<Settings, Refusal> {
         consumer_timeout: millis("consumerTimeout", consumer_timeout.as_ref(), &mut problems),
         priorities: *priorities,
         single_active_consumer: *single_active_consumer,
+        taps: taps::validate(taps, Some(&name), &mut problems),
         dead_letters: dead_letters(&name, dead_letter.as_ref(), *type_, &mut problems),
         deletion_policy: *deletion_policy,
         name,
     };
-    if !problems.is_empty() {
-        return Err(Refusal { reason: reasons::INVALID, message: problems.join("; ") });
-    }
-    not_served(partitions.as_ref(), taps, scaling.as_ref())?;
+    refuse_if_any(&problems)?;
+    not_served(&[("partitions", partitions.is_some()), ("scaling", scaling.is_some())])?;
     Ok(settings)
-}
-
-fn check_name(name: &str, problems: &mut Vec<String>) {
-    let label = (1..=63).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-        && !name.starts_with('-')
-        && !name.ends_with('-');
-    if !label {
-        problems.push(format!(
-            "the name {name:?} is not a DNS label of at most 63 lower-case letters, digits and '-'; create a Queue of such a name"
-        ));
-    }
 }
 
 fn check_type(spec: &QueueSpec, problems: &mut Vec<String>) {
@@ -194,30 +179,9 @@ fn parsed(field: &str, value: Option<Result<u64, TextError>>, problems: &mut Vec
     }
 }
 
-/// Fields of the API that a later version serves. Saying so beats accepting and ignoring them.
-fn not_served(partitions: Option<&Partitions>, taps: &[Tap], scaling: Option<&Scaling>) -> Result<(), Refusal> {
-    let fields: Vec<&str> = [
-        partitions.is_some().then_some("partitions"),
-        (!taps.is_empty()).then_some("taps"),
-        scaling.is_some().then_some("scaling"),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    if fields.is_empty() {
-        return Ok(());
-    }
-    Err(Refusal {
-        reason: reasons::NOT_SUPPORTED,
-        message: format!(
-            "this version of Entente does not serve {} yet; nothing was changed in the broker. Remove the field, or upgrade to a version that serves it",
-            fields.join(", ")
-        ),
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use entente_crds::condition::reasons;
     use serde_json::{Value, json};
 
     use super::*;
@@ -286,7 +250,6 @@ mod tests {
     fn what_is_not_served_is_said_and_not_ignored() {
         for (field, spec) in [
             ("partitions", json!({"partitions": {"count": 2, "by": "key"}})),
-            ("taps", json!({"taps": [{"name": "audit", "queueRef": {"name": "a"}}]})),
             ("scaling", json!({"scaling": {"targetRef": {"name": "w"}, "messagesPerReplica": 5}})),
         ] {
             let refusal = checked("q", spec).unwrap_err();

@@ -1,42 +1,90 @@
 //! `(desired, observed) → plan` for the broker objects of one Kubernetes object.
 
-use super::model::{Binding, Policy, QueueDeclaration};
+use super::model::{Arguments, Binding, ExchangeDeclaration, Policy, QueueDeclaration};
 use super::observed::{ObservedQueue, ObservedVirtualHost};
 use super::plan::{Action, Plan};
 
 /// Broker objects that one Kubernetes object wants in its virtual host.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Desired {
+    /// Exchanges.
+    pub exchanges: Vec<ExchangeDeclaration>,
     /// Queues, in the order in which people should hear of them.
     pub queues: Vec<QueueDeclaration>,
     /// Policies that must be there.
     pub policies: Vec<Policy>,
     /// Policies of ours that must not be there.
     pub no_policies: Vec<String>,
-    /// For each `(exchange, routing key)` that this object owns: the one queue it must lead to, or none.
-    pub routes: Vec<Route>,
+    /// The bindings that this object owns.
+    pub claims: Vec<Claim>,
     /// Own queues that are there no longer wanted, to be deleted only when empty.
     pub surplus_queues: Vec<String>,
+    /// Own exchanges that are no longer wanted.
+    pub surplus_exchanges: Vec<String>,
 }
 
-/// Where one routing key of an exchange leads.
+/// Bindings that one object owns: those of a scope must be exactly these.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route {
-    /// Exchange.
-    pub source: String,
-    /// Routing key.
-    pub routing_key: String,
-    /// Queue, or none.
-    pub destination: Option<String>,
+pub struct Claim {
+    /// Which bindings are owned.
+    pub scope: Scope,
+    /// Which of them must be there; all others go.
+    pub bindings: Vec<Binding>,
 }
 
-/// A queue of that name exists with fixed attributes that differ from the declared ones.
+/// A set of bindings that has one owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// From this exchange with this routing key.
+    Key {
+        /// Exchange.
+        source: String,
+        /// Routing key.
+        routing_key: String,
+    },
+    /// From this exchange with a routing key that begins so.
+    Keys {
+        /// Exchange.
+        source: String,
+        /// Beginning of the routing key.
+        prefix: String,
+    },
+    /// To this queue, from whatever exchange.
+    To {
+        /// Queue.
+        destination: String,
+    },
+}
+
+impl Scope {
+    fn holds(&self, binding: &Binding) -> bool {
+        match self {
+            Self::Key { source, routing_key } => binding.source == *source && binding.routing_key == *routing_key,
+            Self::Keys { source, prefix } => binding.source == *source && binding.routing_key.starts_with(prefix),
+            Self::To { destination } => binding.destination == *destination,
+        }
+    }
+}
+
+impl Claim {
+    /// A routing key of an exchange leads to this one queue, or to none.
+    pub fn route(source: &str, routing_key: &str, destination: Option<&str>) -> Self {
+        Self {
+            scope: Scope::Key { source: source.to_owned(), routing_key: routing_key.to_owned() },
+            bindings: destination.map(|destination| Binding::new(source, destination, routing_key)).into_iter().collect(),
+        }
+    }
+}
+
+/// Something of that name exists with fixed attributes that differ from the declared ones.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error(
-    "the queue {name} exists in the broker with other fixed settings ({differences}); delete it there, or create a Queue of another name"
+    "the {what} {name} exists in the broker with other fixed settings ({differences}); delete it there, or choose another name"
 )]
 pub struct Conflict {
-    /// Name of the queue.
+    /// `queue` or `exchange`.
+    pub what: &'static str,
+    /// Its name.
     pub name: String,
     /// What differs: `key: declared X, found Y`.
     pub differences: String,
@@ -44,10 +92,11 @@ pub struct Conflict {
 
 /// The way from what was observed to what is desired.
 ///
-/// Order: policies before queues (a queue must not take one message without its bounds), queues
-/// before bindings to them, surplus policies and bindings last.
+/// Order: policies before queues (a queue must not take one message without its bounds), queues and exchanges
+/// before bindings, new bindings before old ones go (a message that matches both is never lost, and a queue that
+/// two bindings lead to gets one copy), surplus last.
 pub fn diff(desired: &Desired, observed: &ObservedVirtualHost) -> Result<Plan, Conflict> {
-    let Desired { queues, policies, no_policies, routes, surplus_queues } = desired;
+    let Desired { exchanges, queues, policies, no_policies, claims, surplus_queues, surplus_exchanges } = desired;
     let mut plan = Plan::default();
     plan.step(
         policies
@@ -57,6 +106,12 @@ pub fn diff(desired: &Desired, observed: &ObservedVirtualHost) -> Result<Plan, C
             .collect(),
     );
     let mut declarations = Vec::new();
+    for exchange in exchanges {
+        match observed.exchanges.get(&exchange.name) {
+            None => declarations.push(Action::DeclareExchange(exchange.clone())),
+            Some(seen) => check_exchange(exchange, seen)?,
+        }
+    }
     for queue in queues {
         match observed.queues.get(&queue.name) {
             None => declarations.push(Action::DeclareQueue(queue.clone())),
@@ -64,31 +119,50 @@ pub fn diff(desired: &Desired, observed: &ObservedVirtualHost) -> Result<Plan, C
         }
     }
     plan.step(declarations);
-    let (mut binds, mut unbinds) = (Vec::new(), Vec::new());
-    for route in routes {
-        // A binding to a queue that is not there would be refused and fail the whole plan; `status` speaks of it.
-        let leads_somewhere = route.destination.as_ref().is_none_or(|destination| {
-            observed.queues.contains_key(destination) || queues.iter().any(|queue| queue.name == *destination)
-        });
-        if leads_somewhere {
-            diff_route(route, observed, &mut binds, &mut unbinds);
-        }
+    let (mut binds, mut rest) = (Vec::new(), Vec::new());
+    for claim in claims {
+        let waiting = |binding: &Binding| waits_for(binding, desired, observed).is_some();
+        diff_claim(claim, waiting, observed, &mut binds, &mut rest);
     }
     plan.step(binds);
-    unbinds.extend(
+    rest.extend(
         no_policies
             .iter()
             .filter(|name| observed.policies.contains_key(*name))
             .map(|name| Action::DeletePolicy { name: name.clone() }),
     );
-    unbinds.extend(
+    rest.extend(
         surplus_queues
             .iter()
             .filter(|name| observed.queues.get(*name).is_some_and(known_empty))
             .map(|name| Action::DeleteQueue { name: name.clone() }),
     );
-    plan.step(unbinds);
+    rest.extend(
+        surplus_exchanges
+            .iter()
+            .filter(|name| observed.exchanges.contains_key(*name))
+            .map(|name| Action::DeleteExchange { name: name.clone() }),
+    );
+    plan.step(rest);
     Ok(plan)
+}
+
+/// Bindings that cannot be made yet, since what they lead from or to is somebody else's and is not there.
+pub fn waiting<'a>(desired: &'a Desired, observed: &ObservedVirtualHost) -> Vec<&'a Binding> {
+    let all = desired.claims.iter().flat_map(|claim| &claim.bindings);
+    all.filter(|binding| waits_for(binding, desired, observed).is_some()).collect()
+}
+
+/// What a binding needs that is not there. Made all the same, it would be refused and fail the whole plan; `status`
+/// speaks of it.
+fn waits_for<'a>(binding: &'a Binding, desired: &Desired, observed: &ObservedVirtualHost) -> Option<&'a str> {
+    let Binding { source, destination, .. } = binding;
+    if !observed.queues.contains_key(destination) && !desired.queues.iter().any(|queue| queue.name == *destination) {
+        return Some(destination);
+    }
+    // What is predeclared is always there and never listed.
+    let there = source.starts_with("amq.") || observed.exchanges.contains_key(source);
+    (!there && !desired.exchanges.iter().any(|exchange| exchange.name == *source)).then_some(source)
 }
 
 /// A count that is not known is not zero (invariant I5).
@@ -96,24 +170,39 @@ fn known_empty(queue: &ObservedQueue) -> bool {
     queue.counts.is_some_and(|counts| counts.messages() == 0)
 }
 
-fn diff_route(route: &Route, observed: &ObservedVirtualHost, binds: &mut Vec<Action>, unbinds: &mut Vec<Action>) {
-    let wanted = route.destination.as_ref().map(|destination| Binding {
-        source: route.source.clone(),
-        destination: destination.clone(),
-        routing_key: route.routing_key.clone(),
-    });
-    if let Some(binding) = &wanted
-        && !observed.bindings.contains(binding)
-    {
+fn diff_claim(
+    claim: &Claim,
+    waiting: impl Fn(&Binding) -> bool,
+    observed: &ObservedVirtualHost,
+    binds: &mut Vec<Action>,
+    unbinds: &mut Vec<Action>,
+) {
+    let Claim { scope, bindings } = claim;
+    for binding in bindings.iter().filter(|binding| !waiting(binding) && !observed.bindings.contains(binding)) {
         binds.push(Action::Bind(binding.clone()));
     }
+    // While the successor of a binding waits, the old one stays.
+    let is_succeeded = |seen: &Binding| {
+        !bindings
+            .iter()
+            .any(|binding| binding.source == seen.source && binding.routing_key == seen.routing_key && waiting(binding))
+    };
     unbinds.extend(
         observed
             .bindings
             .iter()
-            .filter(|seen| seen.source == route.source && seen.routing_key == route.routing_key && Some(*seen) != wanted.as_ref())
+            .filter(|seen| scope.holds(seen) && !bindings.contains(seen) && is_succeeded(seen))
             .map(|seen| Action::Unbind(seen.clone())),
     );
+}
+
+fn check_exchange(declared: &ExchangeDeclaration, seen: &ExchangeDeclaration) -> Result<(), Conflict> {
+    let mut differences = Vec::new();
+    if declared.kind != seen.kind {
+        differences.push(format!("type: declared {}, found {}", declared.kind, seen.kind));
+    }
+    compare_arguments(&declared.arguments, &seen.arguments, &mut differences);
+    refuse_if_different("exchange", &declared.name, &differences)
 }
 
 /// Adoption is allowed only of what is alike (invariant I2).
@@ -125,17 +214,25 @@ fn check_alike(declared: &QueueDeclaration, seen: &ObservedQueue) -> Result<(), 
     if !seen.durable {
         differences.push("durable: declared true, found false".to_owned());
     }
-    for key in declared.arguments.keys().chain(seen.arguments.keys().filter(|key| !declared.arguments.contains_key(*key))) {
-        let (ours, theirs) = (declared.arguments.get(key), seen.arguments.get(key));
+    compare_arguments(&declared.arguments, &seen.arguments, &mut differences);
+    refuse_if_different("queue", &declared.name, &differences)
+}
+
+fn compare_arguments(declared: &Arguments, seen: &Arguments, differences: &mut Vec<String>) {
+    for key in declared.keys().chain(seen.keys().filter(|key| !declared.contains_key(*key))) {
+        let (ours, theirs) = (declared.get(key), seen.get(key));
         if ours != theirs {
             let word = |value: Option<&serde_json::Value>| value.map_or_else(|| "nothing".to_owned(), ToString::to_string);
             differences.push(format!("{key}: declared {}, found {}", word(ours), word(theirs)));
         }
     }
+}
+
+fn refuse_if_different(what: &'static str, name: &str, differences: &[String]) -> Result<(), Conflict> {
     if differences.is_empty() {
         return Ok(());
     }
-    Err(Conflict { name: declared.name.clone(), differences: differences.join("; ") })
+    Err(Conflict { what, name: name.to_owned(), differences: differences.join("; ") })
 }
 
 #[cfg(test)]
@@ -145,7 +242,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    use super::super::model::{Arguments, QueueKind};
+    use super::super::model::QueueKind;
     use super::super::observed::Counts;
     use super::*;
 
@@ -163,6 +260,15 @@ mod tests {
         }
     }
 
+    fn exchange(name: &str) -> ExchangeDeclaration {
+        ExchangeDeclaration { name: name.into(), kind: "x-sql".into(), arguments: Arguments::new() }
+    }
+
+    fn filtered(source: &str, destination: &str, key: &str, filter: &str) -> Binding {
+        let arguments = BTreeMap::from([("x-sql-filter".to_owned(), filter.to_owned())]);
+        Binding { arguments, ..Binding::new(source, destination, key) }
+    }
+
     fn after(plan: &Plan, observed: &ObservedVirtualHost) -> ObservedVirtualHost {
         let mut seen = observed.clone();
         plan.actions().for_each(|action| seen.note(action));
@@ -174,7 +280,7 @@ mod tests {
         let desired = Desired {
             queues: vec![queue("q"), queue("q.dead")],
             policies: vec![policy("q", 5)],
-            routes: vec![Route { source: "x".into(), routing_key: "q".into(), destination: Some("q.dead".into()) }],
+            claims: vec![Claim::route("amq.x", "q", Some("q.dead"))],
             ..Desired::default()
         };
         let words: Vec<Vec<String>> = diff(&desired, &ObservedVirtualHost::default())
@@ -188,20 +294,18 @@ mod tests {
             [
                 vec!["set policy q"],
                 vec!["declare quorum queue q", "declare quorum queue q.dead"],
-                vec!["bind x to q.dead by \"q\""],
+                vec!["bind amq.x to q.dead by \"q\""],
             ]
         );
     }
 
     #[test]
     fn a_route_that_moves_is_bound_anew_before_it_is_unbound() {
-        let old = Binding { source: "x".into(), destination: "a".into(), routing_key: "q".into() };
+        let old = Binding::new("amq.x", "a", "q");
         let mut observed = ObservedVirtualHost { bindings: [old].into(), ..ObservedVirtualHost::default() };
         observed.note(&Action::DeclareQueue(queue("b")));
-        let route = |destination: Option<&str>| Desired {
-            routes: vec![Route { source: "x".into(), routing_key: "q".into(), destination: destination.map(Into::into) }],
-            ..Desired::default()
-        };
+        let route =
+            |destination: Option<&str>| Desired { claims: vec![Claim::route("amq.x", "q", destination)], ..Desired::default() };
         let plan = diff(&route(Some("b")), &observed).unwrap();
         assert!(matches!(plan.steps[0][..], [Action::Bind(_)]));
         assert!(matches!(plan.steps[1][..], [Action::Unbind(_)]));
@@ -210,13 +314,42 @@ mod tests {
 
     #[test]
     fn a_route_to_a_queue_that_is_not_there_waits_and_keeps_the_old_one() {
-        let old = Binding { source: "x".into(), destination: "a".into(), routing_key: "q".into() };
+        let old = Binding::new("amq.x", "a", "q");
         let observed = ObservedVirtualHost { bindings: [old].into(), ..ObservedVirtualHost::default() };
-        let desired = Desired {
-            routes: vec![Route { source: "x".into(), routing_key: "q".into(), destination: Some("later".into()) }],
-            ..Desired::default()
-        };
+        let desired = Desired { claims: vec![Claim::route("amq.x", "q", Some("later"))], ..Desired::default() };
         assert!(diff(&desired, &observed).unwrap().is_empty());
+    }
+
+    #[test]
+    fn i1_a_filter_that_changes_is_bound_anew_before_the_old_one_goes() {
+        let mut observed = ObservedVirtualHost::default();
+        observed.note(&Action::DeclareQueue(queue("s")));
+        observed.note(&Action::DeclareExchange(exchange("t")));
+        observed.note(&Action::Bind(filtered("t", "s", "s", "a = 1")));
+        let claim = Claim { scope: Scope::To { destination: "s".into() }, bindings: vec![filtered("t", "s", "s", "a = 2")] };
+        let plan = diff(&Desired { claims: vec![claim], ..Desired::default() }, &observed).unwrap();
+        let words: Vec<String> = plan.actions().map(ToString::to_string).collect();
+        assert_eq!(words, ["bind t to s by \"s\" x-sql-filter=\"a = 2\"", "unbind t from s by \"s\" x-sql-filter=\"a = 1\""]);
+        assert_eq!(plan.steps.len(), 2);
+    }
+
+    #[test]
+    fn a_binding_from_an_exchange_that_is_not_there_waits() {
+        let claim = Claim { scope: Scope::To { destination: "s".into() }, bindings: vec![filtered("t", "s", "s", "a = 1")] };
+        let desired = Desired { queues: vec![queue("s")], claims: vec![claim], ..Desired::default() };
+        let mut observed = ObservedVirtualHost::default();
+        assert_eq!(waiting(&desired, &observed).len(), 1);
+        assert_eq!(diff(&desired, &observed).unwrap().actions().count(), 1, "the queue alone");
+        observed.note(&Action::DeclareExchange(exchange("t")));
+        assert!(waiting(&desired, &observed).is_empty());
+    }
+
+    #[test]
+    fn i2_an_exchange_of_another_type_is_a_conflict() {
+        let mut observed = ObservedVirtualHost::default();
+        observed.note(&Action::DeclareExchange(ExchangeDeclaration { kind: "fanout".into(), ..exchange("t") }));
+        let conflict = diff(&Desired { exchanges: vec![exchange("t")], ..Desired::default() }, &observed).unwrap_err();
+        assert_eq!(conflict.differences, "type: declared x-sql, found fanout");
     }
 
     #[test]
@@ -252,13 +385,22 @@ mod tests {
             prop::collection::btree_map("[a-d]", 1..3i64, 0..4),
             prop::collection::btree_set("[a-d]", 0..4),
             prop::option::of("[a-d]"),
+            prop::collection::btree_set("[w-z]", 0..3),
+            prop::collection::vec(("[w-z]", "[a-d]", "[f-h]"), 0..4),
         )
-            .prop_map(|(queues, policies, absent, destination)| Desired {
+            .prop_map(|(queues, policies, absent, destination, exchanges, filters)| Desired {
+                exchanges: exchanges.iter().map(|name| exchange(name)).collect(),
                 queues: queues.iter().map(|name| queue(name)).collect(),
                 no_policies: absent.into_iter().filter(|name| !policies.contains_key(name)).collect(),
                 policies: policies.iter().map(|(name, limit)| policy(name, *limit)).collect(),
-                routes: vec![Route { source: "x".into(), routing_key: "k".into(), destination }],
+                claims: std::iter::once(Claim::route("amq.x", "k", destination.as_deref()))
+                    .chain([Claim {
+                        scope: Scope::Keys { source: "w".into(), prefix: "tap.".into() },
+                        bindings: filters.iter().map(|(_, to, filter)| filtered("w", to, &format!("tap.{to}"), filter)).collect(),
+                    }])
+                    .collect(),
                 surplus_queues: Vec::new(),
+                surplus_exchanges: Vec::new(),
             })
     }
 

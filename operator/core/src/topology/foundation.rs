@@ -17,8 +17,12 @@ use super::plan::{Action, Plan};
 pub const MANAGED_TAG: &str = "entente";
 /// Direct exchange that dead letters of all queues pass; bindings decide where each queue's go.
 pub const DEAD_LETTER_EXCHANGE: &str = "entente.dead-letters";
-/// Suffix of an own dead-letter queue. Names with a dot are ours: a Queue's own name has none.
-pub const DEAD_LETTER_SUFFIX: &str = ".dead";
+/// Exchange and queue that take messages of Topics with `unrouted: Discard`, and drop them.
+pub const DISCARD: &str = "entente.discard";
+/// Queues of Queues and Subscriptions, without those for dead letters. See [`super::names`].
+const QUEUES: &str = "^([^.]+|subscription\\.[^.]+\\.[^.]+)$";
+/// Queues for dead letters.
+const DEAD_LETTER_QUEUES: &str = "^([^.]+|topic\\.[^.]+|subscription\\.[^.]+\\.[^.]+)\\.dead$";
 /// Policy of quorum queues with default settings.
 pub const DEFAULT_POLICY: &str = "entente.default";
 /// Policy of classic queues with default settings.
@@ -66,21 +70,21 @@ pub fn shared_policies() -> [Policy; 3] {
     [
         Policy {
             name: DEFAULT_POLICY.to_owned(),
-            pattern: "^[^.]+$".to_owned(),
+            pattern: QUEUES.to_owned(),
             apply_to: "quorum_queues".to_owned(),
             priority: 0,
             definition: default_settings(),
         },
         Policy {
             name: DEFAULT_CLASSIC_POLICY.to_owned(),
-            pattern: "^[^.]+$".to_owned(),
+            pattern: QUEUES.to_owned(),
             apply_to: "classic_queues".to_owned(),
             priority: 0,
             definition: default_classic_settings(),
         },
         Policy {
             name: DEAD_LETTER_POLICY.to_owned(),
-            pattern: "\\.dead$".to_owned(),
+            pattern: DEAD_LETTER_QUEUES.to_owned(),
             apply_to: "quorum_queues".to_owned(),
             priority: 0,
             // A dead letter that its reader returns again and again must stay: there is no further place for it.

@@ -8,6 +8,9 @@ use serde_json::Value;
 /// Arguments and policy definitions: name to JSON value.
 pub type Arguments = BTreeMap<String, Value>;
 
+/// Our exchange type: bindings carry filters. It comes with the broker's image.
+pub const SQL_EXCHANGE: &str = "x-sql";
+
 /// How a queue keeps its messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -69,7 +72,7 @@ pub struct Policy {
 }
 
 /// A binding of an exchange to a queue.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Binding {
     /// Exchange.
     pub source: String,
@@ -77,6 +80,21 @@ pub struct Binding {
     pub destination: String,
     /// Routing key.
     pub routing_key: String,
+    /// Arguments: the filters of our exchange type. All that we set are texts; one of another type that somebody
+    /// else set stands here as its JSON text.
+    pub arguments: BTreeMap<String, String>,
+}
+
+impl Binding {
+    /// A binding without arguments.
+    pub fn new(source: &str, destination: &str, routing_key: &str) -> Self {
+        Self {
+            source: source.to_owned(),
+            destination: destination.to_owned(),
+            routing_key: routing_key.to_owned(),
+            arguments: BTreeMap::new(),
+        }
+    }
 }
 
 /// A virtual host to create. `tags` carries the proof of ownership.

@@ -87,6 +87,10 @@ impl ObservedVirtualHost {
             Action::DeclareExchange(exchange) => {
                 self.exchanges.insert(exchange.name.clone(), exchange.clone());
             }
+            Action::DeleteExchange { name } => {
+                self.exchanges.remove(name);
+                self.bindings.retain(|binding| binding.source != *name);
+            }
             Action::DeclareQueue(queue) => {
                 self.queues.entry(queue.name.clone()).or_insert_with(|| ObservedQueue {
                     kind: queue.kind,

@@ -27,6 +27,11 @@ pub enum Action {
     },
     /// Declare an exchange.
     DeclareExchange(ExchangeDeclaration),
+    /// Delete an exchange and its bindings.
+    DeleteExchange {
+        /// Its name.
+        name: String,
+    },
     /// Declare a queue.
     DeclareQueue(QueueDeclaration),
     /// Delete a queue and its messages.
@@ -49,15 +54,26 @@ impl fmt::Display for Action {
             Self::PutPolicy(policy) => write!(f, "set policy {}", policy.name),
             Self::DeletePolicy { name } => write!(f, "delete policy {name}"),
             Self::DeclareExchange(exchange) => write!(f, "declare exchange {}", exchange.name),
+            Self::DeleteExchange { name } => write!(f, "delete exchange {name}"),
             Self::DeclareQueue(queue) => write!(f, "declare {} queue {}", queue.kind.as_str(), queue.name),
             Self::DeleteQueue { name } => write!(f, "delete queue {name}"),
             Self::Bind(binding) => {
-                write!(f, "bind {} to {} by {:?}", binding.source, binding.destination, binding.routing_key)
+                write!(f, "bind {} to {} by {}", binding.source, binding.destination, Terms(binding))
             }
             Self::Unbind(binding) => {
-                write!(f, "unbind {} from {} by {:?}", binding.source, binding.destination, binding.routing_key)
+                write!(f, "unbind {} from {} by {}", binding.source, binding.destination, Terms(binding))
             }
         }
+    }
+}
+
+/// Routing key and arguments of a binding.
+struct Terms<'a>(&'a Binding);
+
+impl fmt::Display for Terms<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0.routing_key)?;
+        self.0.arguments.iter().try_for_each(|(name, value)| write!(f, " {name}={value:?}"))
     }
 }
 

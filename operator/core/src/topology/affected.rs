@@ -1,29 +1,30 @@
-//! Which Queues a new observation of their virtual host concerns.
+//! Which objects a new observation of their virtual host concerns.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::desired::owner_of;
-use crate::topology::foundation::{DEAD_LETTER_EXCHANGE, shared_policies};
-use crate::topology::model::Binding;
-use crate::topology::observed::{ObservedQueue, ObservedVirtualHost};
+use super::foundation::{DEAD_LETTER_EXCHANGE, DISCARD, shared_policies};
+use super::model::Binding;
+use super::names::Owner;
+use super::observed::{ObservedQueue, ObservedVirtualHost};
 
-/// The difference between two observations, by the Queue it concerns.
+/// The difference between two observations, by the object it concerns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Affected {
-    /// What all Queues stand on has changed: each of them must be looked at.
+    /// What all objects stand on has changed: each of them must be looked at.
     pub everything: bool,
-    /// Queues whose objects came, went or changed.
-    pub structure: BTreeSet<String>,
-    /// Queues of which only counters changed.
-    pub figures: BTreeSet<String>,
+    /// Objects of which something came, went or changed.
+    pub structure: BTreeSet<Owner>,
+    /// Objects of which only counters changed.
+    pub figures: BTreeSet<Owner>,
 }
 
-/// Compares. Names that belong to no Queue of ours are reported too; nobody answers to them.
+/// Compares. Whatever belongs to no object of ours concerns nobody.
 pub fn affected(old: &ObservedVirtualHost, new: &ObservedVirtualHost) -> Affected {
     let mut affected = Affected {
         everything: old.tags != new.tags
             || old.limits != new.limits
-            || old.exchanges.get(DEAD_LETTER_EXCHANGE) != new.exchanges.get(DEAD_LETTER_EXCHANGE)
+            || [DEAD_LETTER_EXCHANGE, DISCARD].iter().any(|name| old.exchanges.get(*name) != new.exchanges.get(*name))
+            || old.queues.contains_key(DISCARD) != new.queues.contains_key(DISCARD)
             || shared_policies().iter().any(|policy| old.policies.get(&policy.name) != new.policies.get(&policy.name)),
         ..Affected::default()
     };
@@ -31,30 +32,38 @@ pub fn affected(old: &ObservedVirtualHost, new: &ObservedVirtualHost) -> Affecte
         match (old.queues.get(name), new.queues.get(name)) {
             (Some(before), Some(after)) if without_counts(before) == without_counts(after) => {
                 if before.counts != after.counts {
-                    affected.figures.insert(owner_of(name).to_owned());
+                    affected.figures.extend(Owner::of_queue(name));
                 }
             }
-            _ => {
-                affected.structure.insert(owner_of(name).to_owned());
-            }
+            _ => affected.structure.extend(Owner::of_queue(name)),
+        }
+    }
+    for name in keys(&old.exchanges, &new.exchanges) {
+        if old.exchanges.get(name) != new.exchanges.get(name) {
+            affected.structure.extend(Owner::of_exchange(name));
         }
     }
     for name in keys(&old.policies, &new.policies) {
         if old.policies.get(name) != new.policies.get(name) {
-            affected.structure.insert(owner_of(name).to_owned());
+            affected.structure.extend(Owner::of_policy(name));
         }
     }
-    for Binding { routing_key, destination, .. } in old.bindings.symmetric_difference(&new.bindings) {
-        affected.structure.insert(routing_key.clone());
-        affected.structure.insert(owner_of(destination).to_owned());
+    for Binding { source, routing_key, destination, arguments: _ } in old.bindings.symmetric_difference(&new.bindings) {
+        let owners = [Owner::of_exchange(source), Owner::of_queue(destination)];
+        // The routing key of a dead letter is the name of the queue that it comes from.
+        let from = (source == DEAD_LETTER_EXCHANGE).then(|| Owner::of_queue(routing_key)).flatten();
+        affected.structure.extend(owners.into_iter().flatten().chain(from));
     }
     affected
 }
 
-fn keys<'a, V>(
-    old: &'a std::collections::BTreeMap<String, V>,
-    new: &'a std::collections::BTreeMap<String, V>,
-) -> impl Iterator<Item = &'a String> {
+/// Every object of which something is in the virtual host.
+pub fn present(host: &ObservedVirtualHost) -> BTreeSet<Owner> {
+    let queues = host.queues.keys().filter_map(|name| Owner::of_queue(name));
+    queues.chain(host.exchanges.keys().filter_map(|name| Owner::of_exchange(name))).collect()
+}
+
+fn keys<'a, V>(old: &'a BTreeMap<String, V>, new: &'a BTreeMap<String, V>) -> impl Iterator<Item = &'a String> {
     old.keys().chain(new.keys().filter(|key| !old.contains_key(*key)))
 }
 
@@ -67,18 +76,21 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::queue::desired::desired;
-    use crate::queue::validate::validate;
+    use crate::object::Object;
     use crate::topology::diff::diff;
     use crate::topology::foundation::{self, virtual_host};
     use crate::topology::observed::Counts;
+
+    fn q() -> Owner {
+        Owner::Queue("q".into())
+    }
 
     fn complete() -> ObservedVirtualHost {
         let mut seen = ObservedVirtualHost::default();
         let mut run = |plan: crate::topology::plan::Plan| plan.actions().for_each(|action| seen.note(action));
         run(foundation::diff(&virtual_host("shop", "u"), &[], None).unwrap());
         let queue = entente_crds::Queue::new("q", serde_json::from_value(json!({"maxLength": 5})).unwrap());
-        let stages = desired(&validate(&queue).unwrap());
+        let stages = entente_crds::Queue::desired(&queue.validate().unwrap());
         run(diff(&stages.usable, &ObservedVirtualHost::default()).unwrap());
         run(diff(&stages.complete, &ObservedVirtualHost::default()).unwrap());
         seen
@@ -103,7 +115,7 @@ mod tests {
             change(&mut after);
             for (old, new) in [(&complete(), &after), (&after, &complete())] {
                 let found = affected(old, new);
-                assert!(!found.everything && found.structure.contains("q"), "{found:?}");
+                assert!(!found.everything && found.structure.contains(&q()), "{found:?}");
             }
         }
     }
@@ -130,7 +142,7 @@ mod tests {
         let mut after = complete();
         after.queues.get_mut("q.dead").unwrap().counts = Some(Counts { ready: 1, ..Counts::default() });
         let found = affected(&complete(), &after);
-        assert_eq!(found.figures, BTreeSet::from(["q".to_owned()]));
+        assert_eq!(found.figures, BTreeSet::from([q()]));
         assert!(found.structure.is_empty());
     }
 }

@@ -1,47 +1,48 @@
-//! Queues that went although our finalizer was on them.
+//! Objects that went although our finalizer was on them.
 //!
 //! The API server can do that: a DELETE that read the object just before the finalizer was added removes it all the
 //! same, and what was made at the broker in that moment belongs to nobody.
 
 use std::time::Duration;
 
-use entente_crds::Queue;
 use entente_crds::meta::FINALIZER;
 use kube::ResourceExt;
 use kube::runtime::watcher::Event;
 
-use super::context::QueueContext;
+use super::context::Context;
 use super::deletion;
+use super::home::Kind;
 
 /// Wait before another attempt, while the broker does not answer or messages are left.
 const PAUSE: Duration = Duration::from_secs(2);
-/// Then the queue stays in the broker, as an orphan.
+/// Then it stays in the broker, as an orphan.
 const ATTEMPTS: u32 = 30;
 
-/// The Queue of a watch event that says that it went in spite of our finalizer.
-pub fn vanished<E>(event: &Result<Event<Queue>, E>) -> Option<&Queue> {
-    let Ok(Event::Delete(queue)) = event else { return None };
+/// The object of a watch event that says that it went in spite of our finalizer.
+pub fn vanished<K: Kind, E>(event: &Result<Event<K>, E>) -> Option<&K> {
+    let Ok(Event::Delete(object)) = event else { return None };
     // The event shows the object as it was last stored. One whose deletion waited for finalizers has a deletion time there.
-    let held = queue.metadata.deletion_timestamp.is_none() && queue.finalizers().iter().any(|name| name == FINALIZER);
-    held.then_some(queue)
+    let held = object.meta().deletion_timestamp.is_none() && object.finalizers().iter().any(|name| name == FINALIZER);
+    held.then_some(object)
 }
 
-/// Does what the deletion of such a Queue would have done, as its `deletionPolicy` says.
-pub async fn clean_up(queue: &Queue, ctx: &QueueContext) {
-    let (namespace, name) = (queue.namespace().unwrap_or_default(), queue.name_any());
-    tracing::info!(namespace, name, "the Queue went in spite of its finalizer; what it left in the broker is cleaned up");
+/// Does what the deletion of such an object would have done, as its `deletionPolicy` says.
+pub async fn clean_up<K: Kind>(object: &K, ctx: &Context<K>) {
+    let (kind, namespace, name) = (K::KIND, object.namespace().unwrap_or_default(), object.name_any());
+    tracing::info!(kind, namespace, name, "it went in spite of its finalizer; what it left in the broker is cleaned up");
     for _ in 0..ATTEMPTS {
         // What must wait writes so into the status, and fails as there is no such object.
-        if deletion::reconcile(queue, ctx).await.is_ok() {
+        if deletion::reconcile(object, ctx).await.is_ok() {
             return;
         }
         tokio::time::sleep(PAUSE).await;
     }
-    tracing::warn!(namespace, name, "what the Queue left stays in the broker: messages are left, or the broker did not answer");
+    tracing::warn!(kind, namespace, name, "what it left stays in the broker: messages are left, or the broker did not answer");
 }
 
 #[cfg(test)]
 mod tests {
+    use entente_crds::Queue;
     use jiff::Timestamp;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -61,6 +62,6 @@ mod tests {
         assert!(!went(event(FINALIZER, Some(Timestamp::UNIX_EPOCH))));
         assert!(!went(event("others", None)));
         assert!(!went(Event::InitDone));
-        assert!(vanished(&Err(())).is_none());
+        assert!(vanished::<Queue, _>(&Err(())).is_none());
     }
 }

@@ -1,24 +1,24 @@
-//! One visit to a Queue.
+//! One visit to an object.
 
 use std::time::Duration;
 
 use entente_broker::admin::AdminError;
 use entente_core::conditions::is_true;
-use entente_core::queue::desired::{Stages, desired};
-use entente_core::queue::status::{Outcome, Place, status};
-use entente_core::queue::validate::{Settings, validate};
-use entente_core::topology::diff::{Conflict, Desired, diff};
-use entente_core::topology::foundation::{limits, virtual_host};
+use entente_core::object::{Outcome, Place, Refusal, Stages};
+use entente_core::resolve::Unresolved;
+use entente_core::topology::diff::{Conflict, Desired, diff, waiting};
+use entente_core::topology::foundation::{limits, owner_tag, virtual_host};
 use entente_core::topology::observed::ObservedVirtualHost;
 use entente_core::topology::plan::Plan;
+use entente_crds::Broker;
 use entente_crds::condition::{reasons, types};
-use entente_crds::meta::{FINALIZER, PAUSED_ANNOTATION};
-use entente_crds::{Broker, Queue};
+use entente_crds::meta::PAUSED_ANNOTATION;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
-use super::context::QueueContext;
+use super::context::Context;
+use super::home::{Home, Kind};
 use super::vanished::clean_up;
 use super::{deletion, writes};
 use crate::links::host::Host;
@@ -49,46 +49,69 @@ impl Error {
     }
 }
 
-/// Visits a Queue.
-pub async fn reconcile(queue: &Queue, ctx: &QueueContext) -> Result<Action, Error> {
-    let queue = ctx.written.refresh(queue);
-    if queue.metadata.deletion_timestamp.is_some() {
-        return deletion::reconcile(&queue, ctx).await;
+/// Visits an object.
+pub async fn reconcile<K: Kind>(object: &K, ctx: &Context<K>) -> Result<Action, Error> {
+    let object = ctx.written.refresh(object);
+    if object.meta().deletion_timestamp.is_some() {
+        return deletion::reconcile(&object, ctx).await;
     }
-    if queue.annotations().get(PAUSED_ANNOTATION).is_some_and(|value| value == "true") {
-        return end(ctx, &queue, &Outcome::Paused, None, Action::await_change()).await;
+    if object.annotations().get(PAUSED_ANNOTATION).is_some_and(|value| value == "true") {
+        return end(ctx, &object, &Outcome::Paused, None, Action::await_change()).await;
     }
-    let settings = match validate(&queue) {
+    let settings = match object.validate() {
         Ok(settings) => settings,
-        Err(refusal) => {
-            let outcome = Outcome::NotReady { reason: refusal.reason, message: refusal.message };
-            return end(ctx, &queue, &outcome, None, Action::await_change()).await;
+        Err(Refusal { reason, message }) => {
+            return end(ctx, &object, &Outcome::NotReady { reason, message }, None, Action::await_change()).await;
         }
     };
-    let broker = match ctx.broker(&queue) {
-        Ok(broker) => broker,
+    let Home { broker, virtual_host } = match object.home(ctx) {
+        Ok(home) => home,
         Err(unresolved) => {
+            if let Err(error) = expel(&object, ctx, &unresolved).await {
+                tracing::warn!(%error, "what may no longer be used is still in use; this is tried again");
+                return Ok(Action::requeue(OUTAGE));
+            }
             let outcome = Outcome::NotReady { reason: unresolved.reason, message: unresolved.message };
-            return end(ctx, &queue, &outcome, None, Action::requeue(LOOK_AGAIN)).await;
+            return end(ctx, &object, &outcome, None, Action::requeue(LOOK_AGAIN)).await;
         }
     };
     let link = match ctx.links.get(&broker).await {
         Ok(link) => link,
         Err(no_link) => {
             let outcome = not_linked(&broker, &no_link);
-            return end(ctx, &queue, &outcome, Some((&broker, &settings, None)), Action::requeue(OUTAGE)).await;
+            let place = Place { broker: &broker, virtual_host: &virtual_host, settings: Some(&settings), observed: None };
+            return end(ctx, &object, &outcome, Some(place), Action::requeue(OUTAGE)).await;
         }
     };
-    let host = link.host(&queue.namespace().unwrap_or_default());
+    let host = link.host(&virtual_host);
     let visit = Visit { ctx, broker: &broker, settings: &settings, link: &link, host: &host };
-    visit.serve(queue).await
+    visit.serve(object).await
 }
 
-type Known<'a> = Option<(&'a Broker, &'a Settings, Option<&'a ObservedVirtualHost>)>;
+/// Ends at the broker what an object may no longer use.
+async fn expel<K: Kind>(object: &K, ctx: &Context<K>, why: &Unresolved) -> Result<(), LinkError> {
+    let (Some(rest), true) = (object.expelled(why), writes::is_held(object)) else { return Ok(()) };
+    let Ok(Home { broker, virtual_host }) = object.last_home(ctx) else { return Ok(()) };
+    // Without a way to the broker there is nothing to do; the object is visited again when its Broker changes.
+    let Ok(link) = ctx.links.get(&broker).await else { return Ok(()) };
+    let host = link.host(&virtual_host);
+    link.know(&host).await?;
+    let ours = host.look(|seen| seen.is_some_and(|seen| seen.tags.contains(&owner_tag(&link.uid))));
+    let plan = host.look(|seen| seen.map(|seen| diff(&rest, seen)));
+    match plan {
+        Some(Ok(plan)) if ours => link.run(&host, &plan).await,
+        _ => Ok(()),
+    }
+}
 
-async fn end(ctx: &QueueContext, queue: &Queue, outcome: &Outcome, known: Known<'_>, action: Action) -> Result<Action, Error> {
-    let place = known.map(|(broker, settings, observed)| Place { broker, settings: Some(settings), observed });
-    writes::status(ctx, queue, status(queue, outcome, place, Timestamp::now())).await?;
+async fn end<K: Kind>(
+    ctx: &Context<K>,
+    object: &K,
+    outcome: &Outcome,
+    place: Option<Place<'_, K::Settings>>,
+    action: Action,
+) -> Result<Action, Error> {
+    writes::status(ctx, object, object.next_status(outcome, place, Timestamp::now())).await?;
     Ok(action)
 }
 
@@ -109,100 +132,107 @@ fn is_ready(broker: &Broker) -> bool {
     broker.status.as_ref().is_some_and(|status| is_true(&status.conditions, types::READY))
 }
 
-struct Visit<'a> {
-    ctx: &'a QueueContext,
+struct Visit<'a, K: Kind> {
+    ctx: &'a Context<K>,
     broker: &'a Broker,
-    settings: &'a Settings,
+    settings: &'a K::Settings,
     link: &'a Link,
     host: &'a Host,
 }
 
-impl Visit<'_> {
-    async fn serve(&self, mut queue: Queue) -> Result<Action, Error> {
+impl<K: Kind> Visit<'_, K> {
+    async fn serve(&self, mut object: K) -> Result<Action, Error> {
         if let Some(silence) = self.link.down_for().filter(|silence| *silence >= SILENCE) {
             // Rounded, so that the message and with it the status does not change at each visit.
             let _ = silence;
             let message = "the broker does not answer; what is told here was last seen before".to_owned();
             let outcome = Outcome::Unseen { reason: reasons::BROKER_UNREACHABLE, message };
-            return self.end(&queue, &outcome, Action::requeue(OUTAGE)).await;
+            return self.end(&object, &outcome, Action::requeue(OUTAGE)).await;
         }
         if let Err(error) = self.link.know(self.host).await {
-            return self.fail(&queue, &error).await;
+            return self.fail(&object, &error).await;
         }
         // The finalizer stands before the first write to the broker, and only then: what was never made holds nothing up.
-        let is_new = !queue.finalizers().iter().any(|name| name == FINALIZER);
+        let is_new = !writes::is_held(&object);
         let awaited = is_new.then(|| self.ctx.activity.begin());
         if is_new {
-            let status = queue.status.take();
-            queue = writes::add_finalizer(self.ctx, &queue).await?;
-            queue.status = status;
+            let status = object.last_status().cloned();
+            object = writes::add_finalizer(self.ctx, &object).await?;
+            object.set_last_status(status);
         }
-        let result = self.keep(&queue).await;
+        let result = self.keep(&object).await;
         // Nobody waits for a clean-up, which may take a minute.
         drop(awaited);
         if result.as_ref().is_err_and(Error::is_gone) {
-            // It went while this visit made its queue: whoever looked before did not find it.
-            clean_up(&queue, self.ctx).await;
+            // It went while this visit made what it stands for: whoever looked before did not find it.
+            clean_up(&object, self.ctx).await;
         }
         result
     }
 
-    /// Makes the queue as declared, and says so.
-    async fn keep(&self, queue: &Queue) -> Result<Action, Error> {
-        let Stages { usable, complete } = desired(self.settings);
+    /// Makes it as declared, and says so.
+    async fn keep(&self, object: &K) -> Result<Action, Error> {
+        let Stages { usable, complete } = K::desired(self.settings);
         let owned = virtual_host(&self.host.name, &self.link.uid);
         if let Err(error) = self.link.lay_foundation(self.host, &owned, &limits(&self.broker.spec.limits)).await {
-            return self.fail(queue, &error).await;
+            return self.fail(object, &error).await;
         }
         let plan = match self.plan(&usable) {
             Ok(plan) => plan,
-            Err(conflict) => return self.conflict(queue, &conflict).await,
+            Err(conflict) => return self.conflict(object, &conflict).await,
         };
         let awaited = (!plan.is_empty()).then(|| self.ctx.activity.begin());
         if let Err(error) = self.link.run(self.host, &plan).await {
-            return self.refused(queue, &usable, &error).await;
+            return self.refused(object, &usable, &error).await;
         }
-        self.end(queue, &Outcome::Ready, Action::await_change()).await?;
-        self.complete(queue, &complete, awaited.is_some()).await
+        let blocked = self.host.look(|seen| seen.and_then(|seen| K::blocked(self.settings, seen)));
+        if let Some(Refusal { reason, message }) = blocked {
+            return self.end(object, &Outcome::NotReady { reason, message }, Action::requeue(WAIT)).await;
+        }
+        self.end(object, &Outcome::Ready, Action::await_change()).await?;
+        let waits = self.waits(&usable) || self.waits(&complete);
+        let rest = if waits { Action::requeue(WAIT) } else { Action::requeue(LOOK_AGAIN) };
+        self.complete(object, &complete, awaited.is_some(), rest).await
     }
 
-    /// What a queue needs soon after it can be used, see [`Stages`].
-    async fn complete(&self, queue: &Queue, complete: &Desired, just_made: bool) -> Result<Action, Error> {
+    /// What an object needs soon after it can be used, see [`Stages`].
+    async fn complete(&self, object: &K, complete: &Desired, just_made: bool, rest: Action) -> Result<Action, Error> {
         let plan = match self.plan(complete) {
             Ok(plan) => plan,
-            Err(conflict) => return self.conflict(queue, &conflict).await,
+            Err(conflict) => return self.conflict(object, &conflict).await,
         };
-        let missing_target = complete.routes.iter().filter_map(|route| route.destination.as_ref()).any(|target| {
-            let declared = complete.queues.iter().any(|queue| queue.name == *target);
-            !declared && self.host.look(|seen| seen.is_none_or(|seen| !seen.queues.contains_key(target)))
-        });
-        let rest = if missing_target { Action::requeue(WAIT) } else { Action::requeue(LOOK_AGAIN) };
         if plan.is_empty() {
             return Ok(rest);
         }
-        let age = queue.creation_timestamp().map_or(HELD_BACK_AT_MOST, |created| {
+        let age = object.creation_timestamp().map_or(HELD_BACK_AT_MOST, |created| {
             Duration::try_from(Timestamp::now().duration_since(created.0)).unwrap_or_default()
         });
         if just_made || (self.ctx.activity.is_busy() && age < HELD_BACK_AT_MOST) {
             return Ok(Action::requeue(HOLD_BACK));
         }
-        let queue = self.ctx.written.refresh(queue);
+        let object = self.ctx.written.refresh(object);
         match self.link.run(self.host, &plan).await {
-            Ok(()) => self.end(&queue, &Outcome::Ready, rest).await,
-            Err(error) => self.refused(&queue, complete, &error).await,
+            Ok(()) => self.end(&object, &Outcome::Ready, rest).await,
+            Err(error) => self.refused(&object, complete, &error).await,
         }
     }
 
     /// A refusal mostly means that something is there which was not when last looked: a fresh look can say what.
-    async fn refused(&self, queue: &Queue, desired: &Desired, error: &LinkError) -> Result<Action, Error> {
+    async fn refused(&self, object: &K, desired: &Desired, error: &LinkError) -> Result<Action, Error> {
         let refusal = matches!(error, LinkError::Admin(AdminError::Refused { .. } | AdminError::NotFound(_)));
         if refusal
             && self.link.refresh(self.host).await.is_ok()
             && let Err(conflict) = self.plan(desired)
         {
-            return self.conflict(queue, &conflict).await;
+            return self.conflict(object, &conflict).await;
         }
-        self.fail(queue, error).await
+        self.fail(object, error).await
+    }
+
+    /// Whether a binding waits for an object of somebody else.
+    fn waits(&self, desired: &Desired) -> bool {
+        let nothing = ObservedVirtualHost::default();
+        self.host.look(|seen| !waiting(desired, seen.unwrap_or(&nothing)).is_empty())
     }
 
     fn plan(&self, desired: &Desired) -> Result<Plan, Conflict> {
@@ -210,12 +240,12 @@ impl Visit<'_> {
         self.host.look(|seen| diff(desired, seen.unwrap_or(&nothing)))
     }
 
-    async fn conflict(&self, queue: &Queue, conflict: &Conflict) -> Result<Action, Error> {
+    async fn conflict(&self, object: &K, conflict: &Conflict) -> Result<Action, Error> {
         let outcome = Outcome::NotReady { reason: reasons::CONFLICT, message: conflict.to_string() };
-        self.end(queue, &outcome, Action::requeue(LOOK_AGAIN)).await
+        self.end(object, &outcome, Action::requeue(LOOK_AGAIN)).await
     }
 
-    async fn fail(&self, queue: &Queue, error: &LinkError) -> Result<Action, Error> {
+    async fn fail(&self, object: &K, error: &LinkError) -> Result<Action, Error> {
         let message = error.to_string();
         let (outcome, again) = match error {
             LinkError::NotOurs(_) => (Outcome::NotReady { reason: reasons::CONFLICT, message }, WAIT),
@@ -225,7 +255,7 @@ impl Visit<'_> {
             }
             _ if error.is_outage() => {
                 // A moment's silence is no news: the status says so when it lasts.
-                if queue.status.is_some() {
+                if object.last_status().is_some() {
                     return Ok(Action::requeue(OUTAGE));
                 }
                 (Outcome::Unseen { reason: reasons::BROKER_UNREACHABLE, message }, OUTAGE)
@@ -236,15 +266,15 @@ impl Visit<'_> {
             }
             _ => (Outcome::NotReady { reason: reasons::BROKER_REFUSED, message }, WAIT),
         };
-        self.end(queue, &outcome, Action::requeue(again)).await
+        self.end(object, &outcome, Action::requeue(again)).await
     }
 
-    async fn end(&self, queue: &Queue, outcome: &Outcome, action: Action) -> Result<Action, Error> {
+    async fn end(&self, object: &K, outcome: &Outcome, action: Action) -> Result<Action, Error> {
         let new = self.host.look(|observed| {
-            let place = Place { broker: self.broker, settings: Some(self.settings), observed };
-            status(queue, outcome, Some(place), Timestamp::now())
+            let place = Place { broker: self.broker, virtual_host: &self.host.name, settings: Some(self.settings), observed };
+            object.next_status(outcome, Some(place), Timestamp::now())
         });
-        writes::status(self.ctx, queue, new).await?;
+        writes::status(self.ctx, object, new).await?;
         Ok(action)
     }
 }

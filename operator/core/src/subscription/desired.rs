@@ -1,0 +1,68 @@
+//! The broker objects that a valid Subscription stands for: a queue as any other, and a binding to it.
+
+use super::validate::Settings;
+use crate::object::Stages;
+use crate::queue;
+use crate::topology::diff::{Claim, Scope};
+use crate::topology::model::Binding;
+
+/// Translates settings.
+///
+/// A filter is an argument of the binding. When it changes, the new binding is made before the old one is removed; a
+/// message that matches both arrives once, as it is one queue.
+pub fn desired(settings: &Settings) -> Stages {
+    let Settings { topic, arguments, queue } = settings;
+    let mut stages = queue::desired::desired(queue);
+    stages.usable.claims.push(Claim {
+        // Whatever else leads to the queue was not declared.
+        scope: Scope::To { destination: queue.name.clone() },
+        bindings: vec![binding(topic, queue, arguments)],
+    });
+    stages
+}
+
+/// The binding of a Subscription's queue.
+pub fn binding(
+    topic: &str,
+    queue: &queue::validate::Settings,
+    arguments: &std::collections::BTreeMap<String, String>,
+) -> Binding {
+    Binding { arguments: arguments.clone(), ..Binding::new(topic, &queue.name, &queue.name) }
+}
+
+#[cfg(test)]
+mod tests {
+    use entente_crds::Subscription;
+    use serde_json::json;
+
+    use super::super::validate::validate;
+    use super::*;
+    use crate::topology::diff::diff;
+    use crate::topology::model::{Arguments, ExchangeDeclaration};
+    use crate::topology::observed::ObservedVirtualHost;
+    use crate::topology::plan::Action;
+
+    fn stages(filter: &str) -> Stages {
+        let spec = json!({"topicRef": {"name": "orders"}, "filter": {"sql": filter}});
+        let mut subscription = Subscription::new("mail", serde_json::from_value(spec).unwrap());
+        subscription.metadata.namespace = Some("shop".into());
+        desired(&validate(&subscription).unwrap())
+    }
+
+    #[test]
+    fn i1_a_filter_changes_without_a_gap() {
+        let mut seen = ObservedVirtualHost::default();
+        let exchange = ExchangeDeclaration { name: "orders".into(), kind: "x-sql".into(), arguments: Arguments::new() };
+        seen.note(&Action::DeclareExchange(exchange));
+        diff(&stages("a = 1").usable, &seen.clone()).unwrap().actions().for_each(|action| seen.note(action));
+        let words: Vec<String> = diff(&stages("a = 2").usable, &seen).unwrap().actions().map(ToString::to_string).collect();
+        let (queue, key) = ("subscription.shop.mail", "\"subscription.shop.mail\"");
+        assert_eq!(
+            words,
+            [
+                format!("bind orders to {queue} by {key} x-sql-filter=\"a = 2\""),
+                format!("unbind orders from {queue} by {key} x-sql-filter=\"a = 1\""),
+            ]
+        );
+    }
+}

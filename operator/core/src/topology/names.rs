@@ -1,0 +1,184 @@
+//! Names of broker objects in a virtual host, and whose they are.
+//!
+//! The name of a Queue, Topic or Subscription is a DNS label and has no dot; every name with a dot is Entente's own. So
+//! no two objects can want one name, whatever they are called:
+//!
+//! | Object | queues | exchanges | policies |
+//! | --- | --- | --- | --- |
+//! | Queue `q` | `q`, `q.dead` | `queue.q` | `entente.queue.q` |
+//! | Topic `t` | `topic.t.dead` | `t`, `topic.t.dead` | `entente.topic.t` |
+//! | Subscription `s` of namespace `n` | `subscription.n.s`, `subscription.n.s.dead` | | `entente.queue.subscription.n.s` |
+
+/// Suffix of an own dead-letter queue.
+pub const DEAD_LETTER_SUFFIX: &str = ".dead";
+const QUEUE_POLICY: &str = "entente.queue.";
+const TOPIC_POLICY: &str = "entente.topic.";
+const CLOSED: &str = ".closed";
+
+/// Name of the own dead-letter queue of a queue.
+pub fn dead_letter_queue(queue: &str) -> String {
+    format!("{queue}{DEAD_LETTER_SUFFIX}")
+}
+
+/// Name of a queue's own policy.
+pub fn queue_policy(queue: &str) -> String {
+    format!("{QUEUE_POLICY}{queue}")
+}
+
+/// Name of the policy that closes a queue to new messages.
+pub fn closing_policy(queue: &str) -> String {
+    format!("{QUEUE_POLICY}{queue}{CLOSED}")
+}
+
+/// Name of the exchange in front of a Queue, which copies to its taps.
+pub fn front(queue: &str) -> String {
+    format!("queue.{queue}")
+}
+
+/// Name of a Topic's own policy.
+pub fn topic_policy(topic: &str) -> String {
+    format!("{TOPIC_POLICY}{topic}")
+}
+
+/// Name of the queue, and of the exchange that leads to it, for messages that no Subscription of a Topic matches.
+pub fn unrouted_queue(topic: &str) -> String {
+    format!("topic.{topic}{DEAD_LETTER_SUFFIX}")
+}
+
+/// Name of a Subscription's queue. The namespace is in it, as several namespaces may subscribe to one Topic.
+pub fn subscription_queue(namespace: &str, name: &str) -> String {
+    format!("subscription.{namespace}.{name}")
+}
+
+/// A regular expression, as policies have it, that matches this name alone.
+pub fn exactly(name: &str) -> String {
+    format!("^{}$", name.replace('.', "\\."))
+}
+
+/// The AMQP 1.0 address (version 2) of a queue. Names of ours need no percent-encoding.
+pub fn queue_address(queue: &str) -> String {
+    format!("/queues/{queue}")
+}
+
+/// The AMQP 1.0 address (version 2) of an exchange.
+pub fn exchange_address(exchange: &str) -> String {
+    format!("/exchanges/{exchange}")
+}
+
+/// The object that something at the broker belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Owner {
+    /// A Queue of the virtual host's namespace.
+    Queue(String),
+    /// A Topic of the virtual host's namespace.
+    Topic(String),
+    /// A Subscription, which may be of another namespace.
+    Subscription {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+}
+
+impl Owner {
+    /// Whose a queue is. Names that no object of ours can have belong to nobody.
+    pub fn of_queue(name: &str) -> Option<Self> {
+        let parts: Vec<&str> = name.split('.').collect();
+        match parts[..] {
+            [queue] | [queue, "dead"] => Some(Self::Queue(queue.to_owned())),
+            ["topic", topic, "dead"] => Some(Self::Topic(topic.to_owned())),
+            ["subscription", namespace, name] | ["subscription", namespace, name, "dead"] => {
+                Some(Self::Subscription { namespace: namespace.to_owned(), name: name.to_owned() })
+            }
+            _ => None,
+        }
+    }
+
+    /// Whose an exchange is.
+    pub fn of_exchange(name: &str) -> Option<Self> {
+        let parts: Vec<&str> = name.split('.').collect();
+        match parts[..] {
+            [topic] | ["topic", topic, "dead"] => Some(Self::Topic(topic.to_owned())),
+            ["queue", queue] => Some(Self::Queue(queue.to_owned())),
+            _ => None,
+        }
+    }
+
+    /// Whose a policy is.
+    pub fn of_policy(name: &str) -> Option<Self> {
+        if let Some(topic) = name.strip_prefix(TOPIC_POLICY) {
+            return Some(Self::Topic(topic.to_owned()));
+        }
+        let queue = name.strip_prefix(QUEUE_POLICY)?;
+        Self::of_queue(queue.strip_suffix(CLOSED).unwrap_or(queue))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn label() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "[a-z0-9]([-a-z0-9]{0,6}[a-z0-9])?",
+            Just("dead".to_owned()),
+            Just("queue".to_owned()),
+            Just("topic".to_owned()),
+            Just("subscription".to_owned()),
+            Just("entente".to_owned()),
+            Just("closed".to_owned()),
+        ]
+    }
+
+    fn names(owner: &Owner) -> (Vec<String>, Vec<String>, Vec<String>) {
+        match owner {
+            Owner::Queue(name) => {
+                (vec![name.clone(), dead_letter_queue(name)], vec![front(name)], vec![queue_policy(name), closing_policy(name)])
+            }
+            Owner::Topic(name) => {
+                (vec![unrouted_queue(name)], vec![name.clone(), unrouted_queue(name)], vec![topic_policy(name)])
+            }
+            Owner::Subscription { namespace, name } => {
+                let queue = subscription_queue(namespace, name);
+                (vec![queue.clone(), dead_letter_queue(&queue)], vec![], vec![queue_policy(&queue), closing_policy(&queue)])
+            }
+        }
+    }
+
+    fn owner() -> impl Strategy<Value = Owner> {
+        prop_oneof![
+            label().prop_map(Owner::Queue),
+            label().prop_map(Owner::Topic),
+            (label(), label()).prop_map(|(namespace, name)| Owner::Subscription { namespace, name }),
+        ]
+    }
+
+    proptest! {
+        /// I3: whatever objects are called, each broker object has one owner.
+        #[test]
+        fn i3_every_name_leads_back_to_its_owner(owner in owner()) {
+            let (queues, exchanges, policies) = names(&owner);
+            for name in queues {
+                prop_assert_eq!(Owner::of_queue(&name), Some(owner.clone()), "queue {}", name);
+            }
+            for name in exchanges {
+                prop_assert_eq!(Owner::of_exchange(&name), Some(owner.clone()), "exchange {}", name);
+            }
+            for name in policies {
+                prop_assert_eq!(Owner::of_policy(&name), Some(owner.clone()), "policy {}", name);
+            }
+        }
+    }
+
+    #[test]
+    fn names_of_nobody_have_no_owner() {
+        for name in ["entente.dead-letters", "a.b.c", "subscription.a.b.dead.dead", "entente.events.x"] {
+            assert_eq!(Owner::of_queue(name), None, "{name}");
+        }
+        assert_eq!(Owner::of_exchange("entente.dead-letters"), None);
+        assert_eq!(Owner::of_policy("entente.default"), None);
+    }
+}

@@ -1,0 +1,97 @@
+//! Where the broker objects of a Kubernetes object are: which Broker, which virtual host.
+
+use std::sync::Arc;
+
+use entente_core::client::grants::admits;
+use entente_core::object::{Object, broker_key};
+use entente_core::resolve::Unresolved;
+use entente_core::subscription::queue_of;
+use entente_core::subscription::validate::topic_namespace;
+use entente_core::topology::diff::{Claim, Desired, Scope};
+use entente_crds::condition::reasons;
+use entente_crds::grant::Verb;
+use entente_crds::{Broker, Queue, Subscription, Topic};
+use kube::ResourceExt;
+use kube::runtime::reflector::ObjectRef;
+
+use super::context::Shared;
+
+/// A place at a broker.
+#[derive(Clone, Debug)]
+pub struct Home {
+    /// The Broker.
+    pub broker: Arc<Broker>,
+    /// The virtual host.
+    pub virtual_host: String,
+}
+
+/// A kind that the pipeline serves.
+pub trait Kind: Object {
+    /// Where its broker objects must be.
+    fn home(&self, shared: &Shared) -> Result<Home, Unresolved>;
+
+    /// Where they are when it is deleted, though what it hung on may be gone.
+    fn last_home(&self, shared: &Shared) -> Result<Home, Unresolved> {
+        self.home(shared)
+    }
+
+    /// What must end at the broker, though the object stays, since its [`Kind::home`] no longer takes it in.
+    fn expelled(&self, _why: &Unresolved) -> Option<Desired> {
+        None
+    }
+}
+
+impl Kind for Queue {
+    fn home(&self, shared: &Shared) -> Result<Home, Unresolved> {
+        let current = self.status.as_ref().and_then(|status| status.broker.as_deref());
+        let virtual_host = self.namespace().unwrap_or_default();
+        Ok(Home { broker: shared.broker(self.spec.broker_ref.as_ref(), current, &virtual_host)?, virtual_host })
+    }
+}
+
+impl Kind for Topic {
+    fn home(&self, shared: &Shared) -> Result<Home, Unresolved> {
+        let current = self.status.as_ref().and_then(|status| status.broker.as_deref());
+        let virtual_host = self.namespace().unwrap_or_default();
+        Ok(Home { broker: shared.broker(self.spec.broker_ref.as_ref(), current, &virtual_host)?, virtual_host })
+    }
+}
+
+impl Kind for Subscription {
+    /// A Subscription lives with its Topic: bindings do not cross virtual hosts.
+    fn home(&self, shared: &Shared) -> Result<Home, Unresolved> {
+        let (own, namespace) = (self.namespace().unwrap_or_default(), topic_namespace(self));
+        let name = &self.spec.topic_ref.name;
+        let topic = shared.topics.get(&ObjectRef::new(name).within(&namespace));
+        let labels = shared.labels(&own);
+        let asker = entente_core::resolve::Asker { namespace: &own, labels: labels.as_ref() };
+        let topic = topic.filter(|topic| admits(&topic.spec.grants, &namespace, asker, Verb::Receive));
+        let Some(topic) = topic else {
+            return Err(Unresolved {
+                reason: reasons::TOPIC_NOT_USABLE,
+                // One answer for absent and forbidden (invariant I3).
+                message: format!(
+                    "the Topic {namespace}/{name} does not exist or does not grant Receive to this namespace; check topicRef, create the Topic, or ask its owner to add a grant to its spec.grants"
+                ),
+            });
+        };
+        topic.home(shared)
+    }
+
+    /// The Topic may be gone, or its grant. Its Broker is in the status; a status that somebody else wrote leads to no
+    /// queue but this Subscription's own, whose name is made of its namespace and name.
+    fn last_home(&self, shared: &Shared) -> Result<Home, Unresolved> {
+        self.home(shared).or_else(|error| {
+            let known = self.status.as_ref().and_then(|status| status.broker.as_deref()).ok_or(error.clone())?;
+            let brokers = shared.brokers.state();
+            let broker = brokers.into_iter().find(|broker| broker_key(broker) == known).ok_or(error)?;
+            Ok(Home { broker, virtual_host: topic_namespace(self) })
+        })
+    }
+
+    /// Without a grant no further message comes. Those that came stay.
+    fn expelled(&self, why: &Unresolved) -> Option<Desired> {
+        let unbound = Claim { scope: Scope::To { destination: queue_of(self) }, bindings: Vec::new() };
+        (why.reason == reasons::TOPIC_NOT_USABLE).then(|| Desired { claims: vec![unbound], ..Desired::default() })
+    }
+}

@@ -1,0 +1,17 @@
+//! The controllers of whatever stands for something in a virtual host:
+//! `watch → snapshot → validate → desired → diff → apply → status`.
+//!
+//! One pipeline for all kinds. What differs is decided in `entente_core` ([`Object`](entente_core::object::Object));
+//! where an object's virtual host is, in [`home`].
+
+pub mod context;
+pub mod controller;
+pub mod deletion;
+pub mod home;
+pub mod reconcile;
+pub mod vanished;
+pub mod writes;
+
+pub use context::{Context, Shared};
+pub use controller::run;
+pub use home::Kind;

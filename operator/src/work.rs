@@ -1,0 +1,133 @@
+//! What a leader does: the controllers, and what they share.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use entente_crds::meta::MANAGER;
+use entente_crds::{Broker, Queue, Subscription, Topic};
+use futures::Stream;
+use futures::stream::{select, unfold};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::{Client, ResourceExt};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::activity::Activity;
+use crate::broker::{self, BrokerContext, BrokerSettings, Namespaces};
+use crate::follow::{Changes, broker_essence, follow, namespace_essence, topic_essence};
+use crate::lanes::Lanes;
+use crate::links::Links;
+use crate::links::probe::LinkProbe;
+use crate::links::registry::Observation;
+use crate::metrics::Metrics;
+use crate::objects::{self, Context, Shared, writes};
+use crate::settings::RunSettings;
+
+/// Works until `halted` says so; then visits under way are finished.
+pub async fn work(settings: RunSettings, client: Client, metrics: Metrics, halted: watch::Receiver<bool>) -> anyhow::Result<()> {
+    let observation = Observation { resync: settings.resync, events: settings.broker_events };
+    let activity = Activity::default();
+    let (links, woken) = Links::new(
+        client.clone(),
+        settings.cluster_domain.clone(),
+        settings.pod_name.clone(),
+        observation,
+        activity.clone(),
+        metrics.clone(),
+    );
+    let reporter = Reporter { controller: MANAGER.to_owned(), instance: Some(settings.pod_name.clone()) };
+    let recorder = Recorder::new(client.clone(), reporter);
+
+    let changes = Changes::default();
+    let (tell_topic, changed_topics) = mpsc::unbounded_channel();
+    let brokers = follow::<Broker>(&client, changes.teller(), broker_essence);
+    let namespaces = follow::<Namespace>(&client, changes.teller(), namespace_essence);
+    let topics = follow::<Topic>(&client, move |topic| drop(tell_topic.send(topic)), topic_essence);
+    brokers.wait_until_ready().await.context("Brokers cannot be watched")?;
+    namespaces.wait_until_ready().await.context("namespaces cannot be watched")?;
+    topics.wait_until_ready().await.context("Topics cannot be watched")?;
+
+    let mut controllers = JoinSet::new();
+    let broker_context = Arc::new(BrokerContext::new(
+        client.clone(),
+        BrokerSettings {
+            image: settings.broker_image.clone(),
+            cluster_domain: settings.cluster_domain.clone(),
+            operator_namespace: settings.namespace.clone(),
+            namespaces: Namespaces::parse(settings.broker_namespaces.iter().map(String::as_str), &settings.namespace),
+        },
+        Arc::new(LinkProbe(Arc::clone(&links))),
+        recorder.clone(),
+    ));
+    controllers.spawn(broker::run(broker_context, halt(halted.clone())));
+    tokio::spawn(drop_dead_links(changes.stream(), Arc::clone(&links), brokers.clone()));
+
+    let shared = Arc::new(Shared {
+        client,
+        brokers,
+        namespaces,
+        topics,
+        links,
+        recorder,
+        telling: Arc::new(Semaphore::new(writes::EVENTS_AT_ONCE)),
+        lanes: Lanes::default(),
+        activity,
+        metrics,
+    });
+    let (queues, subscriptions) = (reflector::store::<Queue>(), reflector::store::<Subscription>());
+    let subscribers = subscribers(unbounded(changed_topics), subscriptions.0.clone());
+    let wake_subscriptions = select(unbounded(woken.subscriptions), subscribers);
+    let context = || Arc::clone(&shared);
+    let halt = || halt(halted.clone());
+    controllers.spawn(objects::run(Context::new(context()), queues, unbounded(woken.queues), changes.stream(), halt()));
+    let topics = reflector::store::<Topic>();
+    controllers.spawn(objects::run(Context::new(context()), topics, unbounded(woken.topics), changes.stream(), halt()));
+    let context = Context::new(context());
+    controllers.spawn(objects::run(context, subscriptions, wake_subscriptions, changes.stream(), halt()));
+
+    // Each ends only when told to, and then the others do too; an end otherwise ends the process.
+    let told = halted.clone();
+    while let Some(result) = controllers.join_next().await {
+        result?;
+        anyhow::ensure!(*told.borrow(), "a controller ended");
+    }
+    Ok(())
+}
+
+async fn halt(mut halted: watch::Receiver<bool>) {
+    // A sender that is gone means the same.
+    let _ = halted.wait_for(|halted| *halted).await;
+}
+
+fn unbounded<T: Send + 'static>(receiver: mpsc::UnboundedReceiver<T>) -> impl Stream<Item = T> + Send + 'static {
+    unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)))
+}
+
+/// The Subscriptions of Topics that changed.
+fn subscribers(
+    topics: impl Stream<Item = ObjectRef<Topic>> + Send + 'static,
+    subscriptions: Store<Subscription>,
+) -> impl Stream<Item = ObjectRef<Subscription>> + Send + 'static {
+    use entente_core::subscription::validate::topic_namespace;
+    use futures::StreamExt;
+    topics.flat_map(move |topic| {
+        let of_it = |subscription: &Arc<Subscription>| {
+            subscription.spec.topic_ref.name == topic.name && Some(topic_namespace(subscription)) == topic.namespace
+        };
+        let found: Vec<_> =
+            subscriptions.state().iter().filter(|known| of_it(known)).map(|known| ObjectRef::from_obj(known.as_ref())).collect();
+        futures::stream::iter(found)
+    })
+}
+
+async fn drop_dead_links(changes: impl Stream<Item = ()>, links: Arc<Links>, brokers: Store<Broker>) {
+    use futures::StreamExt;
+    let mut changes = std::pin::pin!(changes);
+    while changes.next().await.is_some() {
+        let uids: HashSet<String> = brokers.state().iter().filter_map(|broker| broker.uid()).collect();
+        links.retain(&uids).await;
+    }
+}
