@@ -7,6 +7,7 @@
 pub mod breaker;
 pub mod cluster;
 pub mod conditions;
+pub mod filter;
 pub mod lease;
 pub mod queue;
 pub mod resolve;
