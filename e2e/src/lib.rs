@@ -10,5 +10,7 @@ pub mod broker;
 pub mod cluster;
 pub mod operator;
 pub mod queue;
+pub mod retyped;
 pub mod scene;
+pub mod typed;
 pub mod wait;

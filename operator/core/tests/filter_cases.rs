@@ -1,54 +1,14 @@
 //! The table of cases against core. `e2e/tests/cluster/filters.rs` puts it before a real broker.
 
-use entente_core::filter::{Message, parse};
+mod filter_table;
+
+use entente_core::filter::parse;
+use filter_table::{Case, Expected, cases};
 use jiff::Timestamp;
-use serde::Deserialize;
-
-const TABLE: &str = include_str!("filter-cases.yaml");
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Case {
-    expression: Expression,
-    #[serde(default)]
-    message: Message,
-    expected: Expected,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Expression {
-    Text(String),
-    Repeated {
-        before: String,
-        part: String,
-        times: usize,
-        #[serde(default)]
-        after: String,
-    },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Expected {
-    Match,
-    Nomatch,
-    Invalid,
-}
-
-impl Expression {
-    fn text(self) -> String {
-        match self {
-            Self::Text(text) => text,
-            Self::Repeated { before, part, times, after } => before + &part.repeat(times) + &after,
-        }
-    }
-}
 
 #[test]
 fn core_decides_as_the_table_says() {
-    let table: serde_json::Value = serde_yaml::from_str(TABLE).unwrap();
-    let table: Vec<Case> = serde_json::from_value(table).unwrap();
+    let table = cases();
     assert!(table.len() >= 150);
     let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
     let mut wrong = Vec::new();
@@ -64,4 +24,16 @@ fn core_decides_as_the_table_says() {
         }
     }
     assert!(wrong.is_empty(), "{} cases are wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// A hint on a mistake must not lead to another one: what no case says has at least a place.
+#[test]
+fn whatever_the_table_calls_invalid_has_a_place_in_its_text() {
+    for case in cases().into_iter().filter(|case| case.expected == Expected::Invalid) {
+        let text = case.expression.text();
+        let error = parse(&text).unwrap_err();
+        let lines: Vec<&str> = text.split('\n').collect();
+        assert!(error.column <= lines[error.line - 1].chars().count() + 1, "{text}: {error}");
+        assert!(!error.problem.is_empty() && error.render().contains('^'), "{text}: {error:?}");
+    }
 }
