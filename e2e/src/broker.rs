@@ -12,6 +12,7 @@ use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
+use crate::typed::{Peer, TypedSender};
 
 /// Access to one Broker.
 pub struct BrokerAccess {
@@ -79,6 +80,17 @@ impl BrokerAccess {
             bail!("PUT {path}: {status} {body}");
         }
         Ok(())
+    }
+
+    /// Posts below `/api/`; a refusal is an answer too.
+    pub async fn post(&self, path: &str, body: Value) -> Result<(StatusCode, String)> {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    /// A connection of another user, to send messages whose properties have any type.
+    pub async fn typed_sender(&self, virtual_host: &str, user: (&str, &str), address: &str) -> Result<TypedSender> {
+        let peer = Peer { address: self.address.clone(), host: self.host.clone(), tls: client_config(Some(&self.ca))? };
+        TypedSender::connect(peer, virtual_host, user, address).await
     }
 
     /// Deletes below `/api/`; what is not there is fine.

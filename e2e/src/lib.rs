@@ -11,5 +11,7 @@ pub mod cluster;
 pub mod object;
 pub mod operator;
 pub mod queue;
+pub mod retyped;
 pub mod scene;
+pub mod typed;
 pub mod wait;

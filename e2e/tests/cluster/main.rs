@@ -6,6 +6,7 @@ mod at_rest;
 mod crash;
 mod deletion;
 mod drift;
+mod filters;
 mod order_of_deletion;
 mod queue;
 mod refusal;
