@@ -87,12 +87,13 @@ mod tests {
 
     fn complete() -> ObservedVirtualHost {
         let mut seen = ObservedVirtualHost::default();
-        let mut run = |plan: crate::topology::plan::Plan| plan.actions().for_each(|action| seen.note(action));
-        run(foundation::diff(&virtual_host("shop", "u"), &[], None).unwrap());
+        let foundation = foundation::diff(&virtual_host("shop", "u"), &[], None).unwrap();
+        foundation.actions().for_each(|action| seen.note(action));
         let queue = entente_crds::Queue::new("q", serde_json::from_value(json!({"maxLength": 5})).unwrap());
         let stages = entente_crds::Queue::desired(&queue.validate().unwrap());
-        run(diff(&stages.usable, &ObservedVirtualHost::default()).unwrap());
-        run(diff(&stages.complete, &ObservedVirtualHost::default()).unwrap());
+        for stage in [&stages.usable, &stages.complete] {
+            diff(stage, &seen.clone()).unwrap().actions().for_each(|action| seen.note(action));
+        }
         seen
     }
 

@@ -5,7 +5,7 @@
 //!
 //! | Object | queues | exchanges | policies |
 //! | --- | --- | --- | --- |
-//! | Queue `q` | `q`, `q.dead` | `queue.q` | `entente.queue.q` |
+//! | Queue `q` | `q`, `q.dead` | `queue.q` | `entente.queue.q`, `entente.closed.q` |
 //! | Topic `t` | `topic.t.dead` | `t`, `topic.t.dead` | `entente.topic.t` |
 //! | Subscription `s` of namespace `n` | `subscription.n.s`, `subscription.n.s.dead` | | `entente.queue.subscription.n.s` |
 
@@ -13,7 +13,8 @@
 pub const DEAD_LETTER_SUFFIX: &str = ".dead";
 const QUEUE_POLICY: &str = "entente.queue.";
 const TOPIC_POLICY: &str = "entente.topic.";
-const CLOSED: &str = ".closed";
+/// Not a suffix of the queue's own policy: a Subscription may be called `closed`.
+const CLOSING_POLICY: &str = "entente.closed.";
 
 /// Name of the own dead-letter queue of a queue.
 pub fn dead_letter_queue(queue: &str) -> String {
@@ -27,7 +28,7 @@ pub fn queue_policy(queue: &str) -> String {
 
 /// Name of the policy that closes a queue to new messages.
 pub fn closing_policy(queue: &str) -> String {
-    format!("{QUEUE_POLICY}{queue}{CLOSED}")
+    format!("{CLOSING_POLICY}{queue}")
 }
 
 /// Name of the exchange in front of a Queue, which copies to its taps.
@@ -110,8 +111,7 @@ impl Owner {
         if let Some(topic) = name.strip_prefix(TOPIC_POLICY) {
             return Some(Self::Topic(topic.to_owned()));
         }
-        let queue = name.strip_prefix(QUEUE_POLICY)?;
-        Self::of_queue(queue.strip_suffix(CLOSED).unwrap_or(queue))
+        Self::of_queue(name.strip_prefix(QUEUE_POLICY).or_else(|| name.strip_prefix(CLOSING_POLICY))?)
     }
 }
 
