@@ -63,7 +63,7 @@ async fn compare(broker: &BrokerAccess) -> Result<Disagreements> {
     }
     broker.put(&format!("exchanges/{HOST}/{EXCHANGE}"), json!({"type": "x-sql", "durable": true})).await?;
 
-    let cases = cases();
+    let cases = cases().map_err(anyhow::Error::msg)?;
     let texts: BTreeSet<String> = cases.iter().map(|case| case.expression.text()).collect();
     let texts: Vec<String> = texts.into_iter().collect();
     // Told apart by how they are shown: what is not a number is not equal to itself.
