@@ -27,7 +27,10 @@ pub mod code {
 
 /// Which values are of another type than they say.
 #[derive(Debug, Clone, Default)]
-pub struct Retyping(Arc<Mutex<Vec<(u8, Vec<u8>)>>>);
+pub struct Retyping(Arc<Mutex<Vec<Another>>>);
+
+/// A type, and the content of those that are of it.
+type Another = (u8, Vec<u8>);
 
 impl Retyping {
     /// From now on, a binary with this content is sent as another type. Returns the content.

@@ -43,6 +43,8 @@ pub use parser::parse;
 pub use value::Value;
 
 /// Most characters of a filter, in RabbitMQ.
+///
+/// A binding that is made over RabbitMQ's HTTP API has a bound of its own: 5000 bytes for the whole body, as JSON.
 pub const MAX_CHARACTERS: usize = 4096;
 
 /// Most tokens of a filter, in RabbitMQ: a name, a value, an operator, a parenthesis or a comma is one.

@@ -116,7 +116,8 @@ fn a_filter_has_bounds() {
 #[test]
 fn nesting_as_deep_as_can_be_does_not_exhaust_the_stack() {
     let deep = |opening: &str, closing: &str, depth: usize| opening.repeat(depth) + "TRUE" + &closing.repeat(depth);
-    let small_stack = std::thread::Builder::new().stack_size(512 * 1024);
+    // What a thread of the runtime has.
+    let small_stack = std::thread::Builder::new().stack_size(2 * 1024 * 1024);
     let run = move || {
         for text in [deep("(", ")", 99), deep("NOT ", "", 198), deep("-(", ")", 66), deep("TRUE IN ((", "))", 33)] {
             let expression = parse(&text).unwrap();
