@@ -15,7 +15,8 @@ with_cache(Entries, Bytes, Test) ->
              Pid
      end,
      fun(Pid) -> stop(Pid) end,
-     fun(Pid) -> ?_test(Test(Pid)) end}.
+     %% eunit's limit for one test is 5 s, and a machine that builds images is a busy one.
+     fun(Pid) -> {timeout, 120, ?_test(Test(Pid))} end}.
 
 returns_what_compiling_returns_test_() ->
     with_cache(fun(_) ->
@@ -31,43 +32,40 @@ returns_what_compiling_returns_test_() ->
 %% 100,000 rebinds, each with a filter of its own, leave two generations behind and no more; no atom at all, since
 %% these stay for the life of the node and a node has a million.
 bounded_test_() ->
-    {timeout, 120,
-     with_cache(fun(_) ->
-                        %% First some, so that every module that takes part is loaded.
-                        [rabbit_sql_exchange_cache:lookup(filter(N)) || N <- lists:seq(1, 1_000)],
-                        Memory = memory(),
-                        Atoms = erlang:system_info(atom_count),
-                        [rabbit_sql_exchange_cache:lookup(filter(N)) || N <- lists:seq(1_001, 101_000)],
-                        ?assert(rabbit_sql_exchange_cache:size() =< 2 * ?LIMIT),
-                        ?assertEqual(Atoms, erlang:system_info(atom_count)),
-                        ?assert(memory() - Memory < 2_000_000)
-                end)}.
+    with_cache(fun(_) ->
+                       %% First some, so that every module that takes part is loaded.
+                       [rabbit_sql_exchange_cache:lookup(filter(N)) || N <- lists:seq(1, 1_000)],
+                       Memory = memory(),
+                       Atoms = erlang:system_info(atom_count),
+                       [rabbit_sql_exchange_cache:lookup(filter(N)) || N <- lists:seq(1_001, 101_000)],
+                       ?assert(rabbit_sql_exchange_cache:size() =< 2 * ?LIMIT),
+                       ?assertEqual(Atoms, erlang:system_info(atom_count)),
+                       ?assert(memory() - Memory < 2_000_000)
+               end).
 
 %% Few large filters are bounded by their bytes, and what they really take is not more than what is counted.
 bounded_by_bytes_test_() ->
-    {timeout, 120,
-     with_cache(?NO_LIMIT, 4_000_000,
-                fun(_) ->
-                        %% Once, so that what the evaluator loads is not counted.
-                        rabbit_sql_exchange_cache:lookup(large_filter(0)),
-                        Memory = memory(),
-                        [begin
-                             rabbit_sql_exchange_cache:lookup(large_filter(N)),
-                             ?assert(rabbit_sql_exchange_cache:bytes() < 2 * 4_100_000)
-                         end || N <- lists:seq(1, 1_000)],
-                        ?assert(rabbit_sql_exchange_cache:bytes() > 4_000_000),
-                        ?assert(rabbit_sql_exchange_cache:size() > 100),
-                        ?assert(memory() - Memory < rabbit_sql_exchange_cache:bytes())
-                end)}.
+    with_cache(?NO_LIMIT, 4_000_000,
+               fun(_) ->
+                       %% Once, so that what the evaluator loads is not counted.
+                       rabbit_sql_exchange_cache:lookup(large_filter(0)),
+                       Memory = memory(),
+                       [begin
+                            rabbit_sql_exchange_cache:lookup(large_filter(N)),
+                            ?assert(rabbit_sql_exchange_cache:bytes() < 2 * 4_100_000)
+                        end || N <- lists:seq(1, 1_000)],
+                       ?assert(rabbit_sql_exchange_cache:bytes() > 4_000_000),
+                       ?assert(rabbit_sql_exchange_cache:size() > 100),
+                       ?assert(memory() - Memory < rabbit_sql_exchange_cache:bytes())
+               end).
 
 bounded_with_many_writers_test_() ->
-    {timeout, 120,
-     with_cache(fun(_) ->
-                        Writers = 8,
-                        parallel(Writers, fun(W) -> [rabbit_sql_exchange_cache:lookup(filter({W, N}))
-                                                     || N <- lists:seq(1, 5_000)] end),
-                        ?assert(rabbit_sql_exchange_cache:size() =< 2 * (?LIMIT + Writers))
-                end)}.
+    with_cache(fun(_) ->
+                       Writers = 8,
+                       parallel(Writers, fun(W) -> [rabbit_sql_exchange_cache:lookup(filter({W, N}))
+                                                    || N <- lists:seq(1, 5_000)] end),
+                       ?assert(rabbit_sql_exchange_cache:size() =< 2 * (?LIMIT + Writers))
+               end).
 
 %% What is used in each generation is never compiled again, however much else passes through.
 used_entries_stay_test_() ->
