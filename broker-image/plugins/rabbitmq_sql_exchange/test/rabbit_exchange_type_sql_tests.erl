@@ -32,6 +32,31 @@ route_test_() ->
         ?_assertEqual([<<"all">>], route(#{}, []))]}}
      || {Title, Table, Type} <- [{"by source", rabbit_khepri_route_by_source, bag}, {"all", rabbit_khepri_binding, set}]].
 
+%% One binding of a queue takes the other's place over and over, each time the new one first, among so many bindings that
+%% a walk through a table is interrupted: no message may see the place empty.
+filter_that_changes_test_() ->
+    Matching = fun(N) -> [{<<"x-sql-filter">>, longstr, <<"n <> -", (integer_to_binary(N))/binary>>}] end,
+    Change = fun Change(N) ->
+                     bind(rabbit_khepri_route_by_source, <<"changes">>, Matching(N + 1)),
+                     unbind(rabbit_khepri_route_by_source, <<"changes">>, Matching(N)),
+                     receive stop -> exit({changed, N}) after 0 -> Change(N + 1) end
+             end,
+    {setup,
+     fun() ->
+             ets:new(rabbit_khepri_route_by_source, [named_table, public, bag, {keypos, 2}]),
+             [bind(rabbit_khepri_route_by_source, integer_to_binary(N), [{<<"x-sql-filter">>, longstr, <<"n < 0">>}])
+              || N <- lists:seq(1, 3_000)],
+             bind(rabbit_khepri_route_by_source, <<"changes">>, Matching(1))
+     end,
+     fun(_) -> ets:delete(rabbit_khepri_route_by_source) end,
+     {timeout, 120,
+      fun() ->
+              {Pid, Monitor} = spawn_monitor(fun() -> Change(1) end),
+              [?assertMatch([<<"changes">> | _], route(#{}, [{<<"n">>, {int, 1}}])) || _ <- lists:seq(1, 500)],
+              Pid ! stop,
+              receive {'DOWN', Monitor, process, Pid, {changed, Times}} -> ?assert(Times > 100) end
+      end}}.
+
 without_any_table_test() -> ?assertEqual([], route(#{}, [])).
 
 bindings() ->
@@ -50,15 +75,19 @@ bindings() ->
 description_test() ->
     ?assertEqual(<<"x-sql">>, proplists:get_value(name, rabbit_exchange_type_sql:description())).
 
-bind(Table, Queue, Args) ->
+bind(Table, Queue, Args) -> ets:insert(Table, record(Table, Queue, Args)).
+
+unbind(Table, Queue, Args) -> ets:delete_object(Table, record(Table, Queue, Args)).
+
+record(Table, Queue, Args) ->
     #exchange{name = Source} = ?EXCHANGE,
     Destination = rabbit_misc:r(<<"vhost">>, queue, Queue),
-    ets:insert(Table, case Table of
-                          rabbit_khepri_binding ->
-                              #route{binding = #binding{source = Source, key = <<>>, args = Args, destination = Destination}};
-                          rabbit_khepri_route_by_source ->
-                              #route_by_source{source = Source, key = <<>>, args = Args, destination = Destination}
-                      end).
+    case Table of
+        rabbit_khepri_binding ->
+            #route{binding = #binding{source = Source, key = <<>>, args = Args, destination = Destination}};
+        rabbit_khepri_route_by_source ->
+            #route_by_source{source = Source, key = <<>>, args = Args, destination = Destination}
+    end.
 
 route(Properties, ApplicationProperties) ->
     lists:sort([Name || #resource{name = Name} <- rabbit_exchange_type_sql:route(
