@@ -120,13 +120,15 @@ part_sql() {
   # Memory first: to ask for it makes some hundred atoms once.
   memory=$(memory) atoms=$(atoms)
   check "$rebinds rebinds, each with filters of its own, and a message by each" rebound "$rebinds"
-  echo "      in $((SECONDS - begin)) s; atoms $atoms, then $(atoms); KiB $memory, then $(memory); $(eval_on 0 \
+  echo "      in $((SECONDS - begin)) s; atoms $atoms, then $(atoms); $(eval_on 0 \
     '{rabbit_sql_exchange_cache:size(), rabbit_sql_exchange_cache:bytes()}.') entries and bytes in the cache"
+  check "their messages are deleted" purge rebind
   check "the cache is bounded" grep -qx true <(cached)
   # Connections, and whatever else a broker does meanwhile, make some; filters would make one each.
   check "no filter became an atom" [ $(($(atoms) - atoms)) -lt 50 ]
   # The cache itself, and what Khepri and the queue keep until their next snapshot.
   check "no memory is kept" [ $(($(memory) - memory)) -lt 65536 ]
+  echo "      KiB $memory, then $(memory)"
 
   stop_all 0 1 2
   start_all

@@ -42,17 +42,14 @@ description() ->
 serialise_events() -> false.
 
 route(#exchange{name = Name}, Msg, _Options) ->
+    Message = rabbit_sql_exchange_message:new(Name, Msg),
+    Cache = rabbit_sql_exchange_cache:open(),
+    Matches = fun(Args) -> rabbit_sql_exchange_binding:matches(Args, Message, Cache) end,
     try ets:lookup(?BINDINGS, Name) of
-        Routes ->
-            Message = rabbit_sql_exchange_message:new(Name, Msg),
-            [Destination || #route_by_source{destination = Destination, args = Args} <- Routes,
-                            rabbit_sql_exchange_binding:matches(Args, Message)]
+        Routes -> [Destination || #route_by_source{destination = Destination, args = Args} <- Routes, Matches(Args)]
     catch
         %% No such table: slower, but right.
-        error:badarg ->
-            Message = rabbit_sql_exchange_message:new(Name, Msg),
-            rabbit_router:match_bindings(
-              Name, fun(#binding{args = Args}) -> rabbit_sql_exchange_binding:matches(Args, Message) end)
+        error:badarg -> rabbit_router:match_bindings(Name, fun(#binding{args = Args}) -> Matches(Args) end)
     end.
 
 validate(_Exchange) -> ok.

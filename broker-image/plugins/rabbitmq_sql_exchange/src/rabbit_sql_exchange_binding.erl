@@ -1,7 +1,7 @@
 %% What the arguments of one binding say, and whether a message satisfies it.
 -module(rabbit_sql_exchange_binding).
 
--export([compile/1, matches/2]).
+-export([compile/1, matches/3]).
 -export_type([compiled/0]).
 
 -define(SQL, <<"x-sql-filter">>).
@@ -23,11 +23,11 @@ compile(Args) ->
     end.
 
 %% Never fails. Both filters have to hold; one that cannot be evaluated (say, arithmetic that overflows) does not.
--spec matches(rabbit_framing:amqp_table(), rabbit_sql_exchange_message:message()) -> boolean().
-matches([], _Message) -> true;
-matches(Args, Message) ->
+-spec matches(rabbit_framing:amqp_table(), rabbit_sql_exchange_message:message(), rabbit_sql_exchange_cache:cache()) -> boolean().
+matches([], _Message, _Cache) -> true;
+matches(Args, Message, Cache) ->
     try
-        holds(rabbit_sql_exchange_cache:lookup(Args), Message)
+        holds(rabbit_sql_exchange_cache:lookup(Cache, Args), Message)
     catch
         Class:Reason ->
             rabbit_sql_exchange_stats:evaluation_failed(rabbit_sql_exchange_message:exchange(Message), Args, Class, Reason),

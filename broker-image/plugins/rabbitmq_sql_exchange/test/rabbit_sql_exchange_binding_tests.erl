@@ -76,15 +76,17 @@ failure_is_counted_and_told_once_test_() ->
 %% A message that cannot be read at all: no filter holds, bindings without one get it.
 unreadable_message_test() ->
     Message = rabbit_sql_exchange_message:new(?EXCHANGE, not_a_message),
-    ?assertNot(rabbit_sql_exchange_binding:matches(sql(<<"TRUE">>), Message)),
-    ?assertNot(rabbit_sql_exchange_binding:matches(subject(<<"a">>), Message)),
-    ?assert(rabbit_sql_exchange_binding:matches([], Message)).
+    Cache = rabbit_sql_exchange_cache:open(),
+    ?assertNot(rabbit_sql_exchange_binding:matches(sql(<<"TRUE">>), Message, Cache)),
+    ?assertNot(rabbit_sql_exchange_binding:matches(subject(<<"a">>), Message, Cache)),
+    ?assert(rabbit_sql_exchange_binding:matches([], Message, Cache)).
 
 sql(Text) -> [{<<"x-sql-filter">>, longstr, Text}].
 
 subject(Text) -> [{<<"x-subject-filter">>, longstr, Text}].
 
-matches(Args, Msg) -> rabbit_sql_exchange_binding:matches(Args, rabbit_sql_exchange_message:new(?EXCHANGE, Msg)).
+matches(Args, Msg) ->
+    rabbit_sql_exchange_binding:matches(Args, rabbit_sql_exchange_message:new(?EXCHANGE, Msg), rabbit_sql_exchange_cache:open()).
 
 evaluated(Sql, Msg) ->
     {ok, Filter} = rabbit_sql_exchange_filter:parse(Sql),

@@ -22,8 +22,8 @@ returns_what_compiling_returns_test_() ->
     with_cache(fun(_) ->
                        [begin
                             Expected = rabbit_sql_exchange_binding:compile(Args),
-                            ?assertEqual(Expected, rabbit_sql_exchange_cache:lookup(Args)),
-                            ?assertEqual(Expected, rabbit_sql_exchange_cache:lookup(Args))
+                            ?assertEqual(Expected, lookup(Args)),
+                            ?assertEqual(Expected, lookup(Args))
                         end || Args <- [args(<<"a = 1">>), args(<<"a LIKE 'b%'">>), args(<<"not a filter">>),
                                         [{<<"x-subject-filter">>, longstr, <<"a.*">>}]]],
                        ?assertEqual(4, rabbit_sql_exchange_cache:size())
@@ -34,10 +34,10 @@ returns_what_compiling_returns_test_() ->
 bounded_test_() ->
     with_cache(fun(_) ->
                        %% First some, so that every module that takes part is loaded.
-                       [rabbit_sql_exchange_cache:lookup(filter(N)) || N <- lists:seq(1, 1_000)],
+                       [lookup(filter(N)) || N <- lists:seq(1, 1_000)],
                        Memory = memory(),
                        Atoms = erlang:system_info(atom_count),
-                       [rabbit_sql_exchange_cache:lookup(filter(N)) || N <- lists:seq(1_001, 101_000)],
+                       [lookup(filter(N)) || N <- lists:seq(1_001, 101_000)],
                        ?assert(rabbit_sql_exchange_cache:size() =< 2 * ?LIMIT),
                        ?assertEqual(Atoms, erlang:system_info(atom_count)),
                        ?assert(memory() - Memory < 2_000_000)
@@ -48,10 +48,10 @@ bounded_by_bytes_test_() ->
     with_cache(?NO_LIMIT, 4_000_000,
                fun(_) ->
                        %% Once, so that what the evaluator loads is not counted.
-                       rabbit_sql_exchange_cache:lookup(large_filter(0)),
+                       lookup(large_filter(0)),
                        Memory = memory(),
                        [begin
-                            rabbit_sql_exchange_cache:lookup(large_filter(N)),
+                            lookup(large_filter(N)),
                             ?assert(rabbit_sql_exchange_cache:bytes() < 2 * 4_100_000)
                         end || N <- lists:seq(1, 1_000)],
                        ?assert(rabbit_sql_exchange_cache:bytes() > 4_000_000),
@@ -62,7 +62,7 @@ bounded_by_bytes_test_() ->
 bounded_with_many_writers_test_() ->
     with_cache(fun(_) ->
                        Writers = 8,
-                       parallel(Writers, fun(W) -> [rabbit_sql_exchange_cache:lookup(filter({W, N}))
+                       parallel(Writers, fun(W) -> [lookup(filter({W, N}))
                                                     || N <- lists:seq(1, 5_000)] end),
                        ?assert(rabbit_sql_exchange_cache:size() =< 2 * (?LIMIT + Writers))
                end).
@@ -71,39 +71,43 @@ bounded_with_many_writers_test_() ->
 used_entries_stay_test_() ->
     with_cache(fun(_) ->
                        Used = args(<<"used = 1">>),
-                       Compiled = rabbit_sql_exchange_cache:lookup(Used),
+                       Compiled = lookup(Used),
                        [begin
-                            rabbit_sql_exchange_cache:lookup(filter(N)),
-                            N rem 50 =:= 0 andalso rabbit_sql_exchange_cache:lookup(Used)
+                            lookup(filter(N)),
+                            N rem 50 =:= 0 andalso lookup(Used)
                         end || N <- lists:seq(1, 1_000)],
                        ?assert(is_cached(Used)),
                        ?assertNot(is_cached(filter(1))),
-                       ?assertEqual(Compiled, rabbit_sql_exchange_cache:lookup(Used))
+                       ?assertEqual(Compiled, lookup(Used))
                end).
 
-%% The owner dies while messages are routed: the filter is still found right, by compiling it.
+%% The owner dies while messages are routed, and while one is: the filter is still found right, by compiling it.
 without_owner_test_() ->
     with_cache(fun(Pid) ->
-                       Expected = rabbit_sql_exchange_cache:lookup(args(<<"a = 1">>)),
+                       Expected = lookup(args(<<"a = 1">>)),
+                       Opened = rabbit_sql_exchange_cache:open(),
                        stop(Pid),
-                       ?assertEqual(Expected, rabbit_sql_exchange_cache:lookup(args(<<"a = 1">>))),
+                       ?assertEqual(Expected, lookup(args(<<"a = 1">>))),
+                       ?assertEqual(Expected, rabbit_sql_exchange_cache:lookup(Opened, args(<<"a = 1">>))),
                        ?assertEqual(0, rabbit_sql_exchange_cache:size())
                end).
 
 %% The owner hangs when its turn is due: compiled, not waited for to the death of the sender.
 owner_gone_at_the_turn_test_() ->
     with_cache(fun(Pid) ->
-                       [rabbit_sql_exchange_cache:lookup(filter(N)) || N <- lists:seq(1, ?LIMIT)],
+                       [lookup(filter(N)) || N <- lists:seq(1, ?LIMIT)],
                        unregister(rabbit_sql_exchange_cache),
-                       ?assertMatch({any, _}, rabbit_sql_exchange_cache:lookup(filter(other))),
+                       ?assertMatch({any, _}, lookup(filter(other))),
                        register(rabbit_sql_exchange_cache, Pid),
-                       ?assertMatch({any, _}, rabbit_sql_exchange_cache:lookup(filter(another))),
+                       ?assertMatch({any, _}, lookup(filter(another))),
                        ?assertEqual(?LIMIT + 1, rabbit_sql_exchange_cache:size())
                end).
 
 is_cached(Args) ->
     lists:any(fun(Table) -> ets:member(Table, Args) end,
               [rabbit_sql_exchange_filters_a, rabbit_sql_exchange_filters_b]).
+
+lookup(Args) -> rabbit_sql_exchange_cache:lookup(rabbit_sql_exchange_cache:open(), Args).
 
 args(Sql) -> [{<<"x-sql-filter">>, longstr, Sql}].
 
