@@ -52,7 +52,7 @@ filter_that_changes_test_() ->
      {timeout, 120,
       fun() ->
               {Pid, Monitor} = spawn_monitor(fun() -> Change(1) end),
-              [?assertMatch([<<"changes">> | _], route(#{}, [{<<"n">>, {int, 1}}])) || _ <- lists:seq(1, 500)],
+              [?assertMatch([<<"changes">> | _], route(#{}, [{<<"n">>, {int, 1}}])) || _ <- lists:seq(1, 200)],
               Pid ! stop,
               receive {'DOWN', Monitor, process, Pid, {changed, Times}} -> ?assert(Times > 100) end
       end}}.
