@@ -26,6 +26,11 @@
 %% And one look-up by key is one moment: what is bound and unbound meanwhile is seen as a whole or not at all.
 -define(BINDINGS, rabbit_khepri_route_by_source).
 
+%% From so many bindings on, a process to route a message in costs less than what it saves the sender.
+-define(MANY, 64).
+%% What one binding of a usual size takes while a message is routed.
+-define(WORDS_PER_BINDING, 120).
+
 %% `enables' puts the registration before the recovery of exchanges: were the type unknown then, every exchange of
 %% this type would route nothing until it is declared again.
 -rabbit_boot_step({?MODULE,
@@ -41,15 +46,28 @@ description() ->
 
 serialise_events() -> false.
 
+%% A sender remembers which exchanges had many bindings when it last sent to them.
 route(#exchange{name = Name}, Msg, _Options) ->
+    {Count, Destinations} = case get({?MODULE, Name}) of
+                                undefined -> destinations(Name, Msg);
+                                Many -> rabbit_sql_exchange_aside:run(Many * ?WORDS_PER_BINDING, fun() -> destinations(Name, Msg) end)
+                            end,
+    _ = case Count >= ?MANY of
+            true -> put({?MODULE, Name}, Count);
+            false -> erase({?MODULE, Name})
+        end,
+    Destinations.
+
+destinations(Name, Msg) ->
     Message = rabbit_sql_exchange_message:new(Name, Msg),
     Cache = rabbit_sql_exchange_cache:open(),
     Matches = fun(Args) -> rabbit_sql_exchange_binding:matches(Args, Message, Cache) end,
     try ets:lookup(?BINDINGS, Name) of
-        Routes -> [Destination || #route_by_source{destination = Destination, args = Args} <- Routes, Matches(Args)]
+        Routes ->
+            {length(Routes), [Destination || #route_by_source{destination = Destination, args = Args} <- Routes, Matches(Args)]}
     catch
         %% No such table: slower, but right.
-        error:badarg -> rabbit_router:match_bindings(Name, fun(#binding{args = Args}) -> Matches(Args) end)
+        error:badarg -> {0, rabbit_router:match_bindings(Name, fun(#binding{args = Args}) -> Matches(Args) end)}
     end.
 
 validate(_Exchange) -> ok.

@@ -57,6 +57,26 @@ filter_that_changes_test_() ->
               receive {'DOWN', Monitor, process, Pid, {changed, Times}} -> ?assert(Times > 100) end
       end}}.
 
+%% The first message finds out that there are many bindings, later ones are routed aside, until there are few again.
+many_bindings_test_() ->
+    Args = fun(N) -> [{<<"x-sql-filter">>, longstr, <<"n = ", (integer_to_binary(N))/binary>>}] end,
+    {setup,
+     fun() ->
+             ets:new(rabbit_khepri_route_by_source, [named_table, public, bag, {keypos, 2}]),
+             [bind(rabbit_khepri_route_by_source, integer_to_binary(N), Args(N)) || N <- lists:seq(1, 200)]
+     end,
+     fun(_) -> ets:delete(rabbit_khepri_route_by_source) end,
+     fun() ->
+             Messages = element(2, process_info(self(), messages)),
+             Remembered = fun() -> get({rabbit_exchange_type_sql, ?EXCHANGE#exchange.name}) end,
+             [?assertEqual([integer_to_binary(N)], route(#{}, [{<<"n">>, {int, N}}])) || N <- lists:seq(1, 200)],
+             ?assertEqual(200, Remembered()),
+             [unbind(rabbit_khepri_route_by_source, integer_to_binary(N), Args(N)) || N <- lists:seq(2, 200)],
+             [?assertEqual([<<"1">>], route(#{}, [{<<"n">>, {int, 1}}])) || _ <- [1, 2]],
+             ?assertEqual(undefined, Remembered()),
+             ?assertEqual(Messages, element(2, process_info(self(), messages)))
+     end}.
+
 without_any_table_test() -> ?assertEqual([], route(#{}, [])).
 
 bindings() ->
