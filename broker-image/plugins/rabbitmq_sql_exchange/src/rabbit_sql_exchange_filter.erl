@@ -1,17 +1,16 @@
 %% Parsing and evaluation of one filter, around RabbitMQ's own SQL filter evaluator (that of its streams).
 -module(rabbit_sql_exchange_filter).
 
--export([parse/1, matches/2]).
--export_type([filter/0, parsed/0]).
+-export([parse/1, eval/2]).
+-export_type([filter/0]).
 
 -opaque filter() :: rabbit_amqp_filter_sql:parsed_expression().
--type parsed() :: {ok, filter()} | {error, Reason :: binary()}.
 
 %% The limits of rabbit_amqp_filter_sql, which names them only in its log.
 -define(MAX_CHARACTERS, 4096).
 -define(MAX_TOKENS, 200).
 
--spec parse(binary()) -> parsed().
+-spec parse(binary()) -> {ok, filter()} | {error, Reason :: binary()}.
 parse(Sql) ->
     try rabbit_amqp_filter_sql:parse({described, {symbol, <<"amqp:sql-filter">>}, {utf8, Sql}}) of
         {ok, Filter} -> {ok, Filter};
@@ -21,19 +20,9 @@ parse(Sql) ->
         _:_ -> {error, explain(Sql)}
     end.
 
-%% Never fails. A message for which the filter cannot be evaluated (say, arithmetic that overflows) does not match.
--spec matches(parsed(), mc:state()) -> boolean().
-matches({ok, Filter}, Msg) ->
-    try
-        rabbit_amqp_filter_sql:eval(Filter, Msg)
-    catch
-        _:_ ->
-            rabbit_sql_exchange_stats:evaluation_failed(),
-            false
-    end;
-matches({error, _Reason}, _Msg) ->
-    rabbit_sql_exchange_stats:evaluation_failed(),
-    false.
+%% True or not; what SQL calls unknown is not. Fails where the filter cannot be evaluated for the message.
+-spec eval(filter(), mc:state()) -> boolean().
+eval(Filter, Container) -> rabbit_amqp_filter_sql:eval(Filter, Container).
 
 %% rabbit_amqp_filter_sql:parse/1 says only `error' and logs why on the broker, where the author of the filter does
 %% not look. The same steps once more, for the reason.
