@@ -117,8 +117,8 @@ pub struct Filter {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
     pub subject: Option<String>,
-    /// Properties that must have these values: text, whole numbers, `true` or `false`. Names are those of application
-    /// properties, or of AMQP properties as in `properties.content-type`.
+    /// Properties that must have these values, texts or whole numbers. Names are those of application properties, or
+    /// of AMQP properties as in `properties.content-type`. For `true` and `false` use `sql`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32), schema_with = "property_values")]
     pub properties: Option<BTreeMap<String, PropertyValue>>,
@@ -128,22 +128,19 @@ pub struct Filter {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum PropertyValue {
-    /// `true` or `false`.
-    Boolean(bool),
     /// A whole number.
     Integer(i64),
     /// A text.
     Text(String),
 }
 
-/// A map to values of several types. The structural schema of a CRD has no union but `int-or-string`, which leaves
-/// out booleans; so the type of a value is left open here and checked by a rule and by the controller.
+/// `int-or-string` is the one union that the structural schema of a CRD has, and that CEL rules can look into.
 fn property_values(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
         "type": "object",
         "minProperties": 1,
         "maxProperties": 32,
-        "additionalProperties": {"x-kubernetes-preserve-unknown-fields": true}
+        "additionalProperties": {"x-kubernetes-int-or-string": true, "anyOf": [{"type": "integer"}, {"type": "string"}], "maxLength": 1024}
     })
 }
 

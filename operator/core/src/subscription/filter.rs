@@ -50,7 +50,6 @@ pub fn arguments(filter: Option<&Filter>, problems: &mut Vec<String>) -> BTreeMa
 
 fn json(value: &PropertyValue) -> Value {
     match value {
-        PropertyValue::Boolean(value) => Value::from(*value),
         PropertyValue::Integer(value) => Value::from(*value),
         PropertyValue::Text(value) => Value::from(value.clone()),
     }
