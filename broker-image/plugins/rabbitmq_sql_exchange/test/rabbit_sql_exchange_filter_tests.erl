@@ -51,6 +51,12 @@ matches_test_() ->
              {false, <<"NOT (price > 10)">>, []},
              {false, <<"price = 1 OR other = 2">>, [{<<"price">>, {int, 3}}]}]].
 
+%% What Erlang has no simple value for is as if it were not there.
+absent_values_test_() ->
+    [{lists:flatten(io_lib:format("~p", [Value])), ?_assert(matches(<<"x IS NULL">>, amqp([{<<"x">>, Value}])))}
+     || Value <- [null, {list, [{int, 1}]}, {map, []}, {array, int, [{int, 1}]}, {as_is, 16#82, <<16#7FF8:16, 0:48>>},
+                  {as_is, 16#82, <<16#7FF0:16, 0:48>>}, {as_is, 16#74, <<1:32>>}, {as_is, 16#94, <<1:128>>}]].
+
 properties_section_test_() ->
     Msg = amqp(#{subject => {utf8, <<"order.created">>}, message_id => {utf8, <<"id-1">>}}, []),
     [?_assert(matches(<<"properties.subject LIKE 'order.%'">>, Msg)),
