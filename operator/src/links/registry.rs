@@ -107,7 +107,7 @@ impl Links {
         let mut links = self.by_uid.lock().await;
         let slot = links.entry(uid.clone()).or_insert_with(|| {
             let key = entente_core::object::broker_key(broker);
-            let link = Arc::new(Link::new(key, uid, Arc::new(admin), self.metrics.clone()));
+            let link = Arc::new(Link::new(key, uid, Arc::new(admin), self.wakers.clone(), self.metrics.clone()));
             let observer = Observer {
                 link: Arc::clone(&link),
                 access,

@@ -31,6 +31,14 @@ refused_test_() ->
                 <<"price like 'x'">>, <<"(a = 1">>, <<"a = 1)">>, <<"NOT">>, <<"unknown_function(1)">>,
                 <<"a = 'unclosed">>, <<0>>]].
 
+%% The HTTP API cannot give a reason that is not ASCII.
+reason_is_ascii_test_() ->
+    [begin
+         {error, Reason} = rabbit_sql_exchange_filter:parse(Sql),
+         ?_assertEqual([], [Byte || <<Byte>> <= Reason, Byte < 32 orelse Byte > 126])
+     end
+     || Sql <- [<<"größe = 1"/utf8>>, <<"a = ‘x’"/utf8>>, <<16#FEFF/utf8, "a = 1">>, <<"a", 16#A0/utf8, "= 1">>]].
+
 matches_test_() ->
     [{lists:flatten(io_lib:format("~ts / ~p", [Sql, Properties])),
       ?_assertEqual(Expected, matches(Sql, amqp(Properties)))}
