@@ -62,7 +62,8 @@ pub fn place(settings: &Settings, found: &[Found<'_>]) -> Result<String, Refusal
     Ok(hosts.into_iter().next().unwrap_or_else(|| settings.namespace.clone()))
 }
 
-fn host(own: &str, entry: &Entry, found: Found<'_>) -> Option<String> {
+/// The virtual host of one entry, where it is known.
+pub fn host(own: &str, entry: &Entry, found: Found<'_>) -> Option<String> {
     match (&entry.target, found) {
         (Target::Queue { namespace, .. } | Target::Topic { namespace, .. }, _) => Some(namespace.clone()),
         (Target::Subscription { .. }, Found::Subscription(subscription, _)) => Some(topic_namespace(own, subscription)),

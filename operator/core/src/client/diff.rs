@@ -4,7 +4,7 @@
 //! as long as the session lives. A right that is taken away therefore ends only with the connections. They are closed
 //! after the permission is set, and a tag ([`CLOSING`]) remembers that this is still to be done if it is cut off before.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::password::PasswordHash;
 use super::rights::Rights;
@@ -125,6 +125,47 @@ fn permission_changes(desired: &Desired, user: &str, seen: Option<&ObservedUser>
             .map(|host| UserAction::ClearPermission { user: user.to_owned(), virtual_host: host.clone() }),
     );
     changes
+}
+
+/// Takes away what is no longer granted, and changes nothing else: for a Client that is paused or whose spec is not valid.
+/// Its own mistakes must not keep up a right that another namespace has taken back (invariant I3).
+///
+/// `users` are this Client's by their names; `allowed` are the rights that are declared and granted, by virtual host.
+pub fn shrink(owner_tag: &str, users: &[String], allowed: &BTreeMap<String, Rights>, observed: &ObservedUsers) -> Vec<UserAction> {
+    let nothing = Rights::default();
+    let mut actions = Vec::new();
+    for user in users {
+        let Some(seen) = observed.users.get(user).filter(|seen| seen.tags.contains(owner_tag)) else { continue };
+        let mut changes = Vec::new();
+        for (host, permission) in &seen.permissions {
+            let rights = allowed.get(host).unwrap_or(&nothing);
+            if !rights.is_empty() && rights.cover(permission) {
+                continue;
+            }
+            let (user, virtual_host, left) = (user.clone(), host.clone(), rights.within(permission));
+            changes.push(if left.is_empty() {
+                UserAction::ClearPermission { user, virtual_host }
+            } else {
+                UserAction::SetPermission { user, virtual_host, permission: left.permission() }
+            });
+        }
+        let marked = seen.tags.contains(CLOSING);
+        if changes.is_empty() && !marked {
+            continue;
+        }
+        let put = |tags: &[&str]| UserAction::Put {
+            user: user.clone(),
+            password_hash: seen.password_hash.clone(),
+            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+        };
+        if !marked {
+            actions.push(put(&[owner_tag, CLOSING]));
+        }
+        actions.extend(changes);
+        actions.push(UserAction::CloseConnections { user: user.clone() });
+        actions.push(put(&[owner_tag]));
+    }
+    actions
 }
 
 #[cfg(test)]
@@ -286,5 +327,36 @@ mod tests {
         wanted.alive.clear();
         wanted.surplus.push("shop.web.1".into());
         assert_eq!(words(&wanted, &seen), ["delete user shop.web.1", "close connections of shop.web.1"]);
+    }
+
+    #[test]
+    fn i3_what_is_paused_or_invalid_loses_what_is_taken_back_and_gains_nothing() {
+        let seen = made(&desired(rights(&["t", "u"], &["q"])));
+        let users = ["shop.web.1".to_owned(), "shop.web.2".to_owned()];
+        let shrunk = |allowed: &[(&str, Rights)], seen: &ObservedUsers| {
+            let allowed = allowed.iter().map(|(host, rights)| ((*host).to_owned(), rights.clone())).collect();
+            let actions = shrink(TAG, &users, &allowed, seen);
+            let mut after = seen.clone();
+            actions.iter().for_each(|action| after.note(action));
+            assert!(shrink(TAG, &users, &allowed, &after).is_empty());
+            actions.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert!(shrunk(&[("shop", rights(&["t", "u", "v"], &["q", "r"]))], &seen).is_empty());
+        assert_eq!(
+            shrunk(&[("shop", rights(&["t", "v"], &[]))], &seen),
+            [
+                "put user shop.web.1 [entente-broker-u,entente-closing]",
+                r"permit shop.web.1 in shop: configure ^$, write ^(t)\z, read ^$",
+                "close connections of shop.web.1",
+                "put user shop.web.1 [entente-broker-u]"
+            ]
+        );
+        assert_eq!(shrunk(&[("other", rights(&["t", "u"], &["q"]))], &seen)[1], "permit shop.web.1 nothing in shop");
+        // One that was cut off is finished, and one that is not ours is not touched (invariant I2).
+        let mut cut = seen.clone();
+        cut.users.get_mut("shop.web.1").unwrap().tags.insert(CLOSING.into());
+        assert_eq!(shrunk(&[("shop", rights(&["t", "u"], &["q"]))], &cut).len(), 2);
+        cut.users.get_mut("shop.web.1").unwrap().tags.clear();
+        assert!(shrunk(&[], &cut).is_empty());
     }
 }

@@ -46,6 +46,16 @@ impl Rights {
         Permission { configure: NOTHING.to_owned(), write: pattern(&self.write), read: pattern(&self.read) }
     }
 
+    /// What is left of a permission if nothing beyond these rights is allowed. One of an unknown form allows anything.
+    #[must_use]
+    pub fn within(&self, permission: &Permission) -> Self {
+        let left = |expression: &str, names: &BTreeSet<String>| match parse(expression) {
+            Some(known) => names.intersection(&known).cloned().collect(),
+            None => names.clone(),
+        };
+        Self { write: left(&permission.write, &self.write), read: left(&permission.read, &self.read) }
+    }
+
     /// Whether these rights allow all that a permission does. One of an unknown form allows anything.
     pub fn cover(&self, permission: &Permission) -> bool {
         let within = |expression: &str, names: &BTreeSet<String>| parse(expression).is_some_and(|known| known.is_subset(names));
@@ -163,6 +173,14 @@ mod tests {
         assert!(!rights(&["t"], &["a"]).cover(&before.permission()));
         assert!(!rights(&[], &["a", "a.dead"]).cover(&before.permission()));
         assert!(Rights::default().cover(&Rights::default().permission()));
+    }
+
+    #[test]
+    fn what_is_left_of_a_permission_is_in_both() {
+        let permission = rights(&["t", "u"], &["a"]).permission();
+        assert_eq!(rights(&["u", "v"], &["a", "b"]).within(&permission), rights(&["u"], &["a"]));
+        let all = Permission { configure: ".*".into(), write: ".*".into(), read: ".*".into() };
+        assert_eq!(rights(&["u"], &["a"]).within(&all), rights(&["u"], &["a"]));
     }
 
     #[test]

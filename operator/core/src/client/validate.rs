@@ -113,6 +113,16 @@ pub fn validate(client: &Client) -> Result<Settings, Refusal> {
     Ok(Settings { name, namespace, entries, every, overlap, secret })
 }
 
+fn entries(access: &[Access], namespace: &str, problems: &mut Vec<String>) -> Vec<Entry> {
+    let mut names = BTreeSet::new();
+    access.iter().filter_map(|access| entry(access, namespace, &mut names, problems)).collect()
+}
+
+/// What a Client names, whatever else is wrong with it: for taking away what is no longer granted.
+pub fn named(client: &Client) -> Vec<Entry> {
+    entries(&client.spec.access, client.metadata.namespace.as_deref().unwrap_or_default(), &mut Vec::new())
+}
+
 fn entry(access: &Access, namespace: &str, names: &mut BTreeSet<String>, problems: &mut Vec<String>) -> Option<Entry> {
     let Access { name, queue_ref, topic_ref, subscription_ref, verbs: listed } = access;
     let mut refuse = |text: &str| problems.push(format!("access {name}: {text}"));
