@@ -25,7 +25,8 @@ struct Binding {
 
 impl Binding {
     fn get(&self, key: &str) -> Result<String> {
-        let value = self.secret.data.as_ref().and_then(|data| data.get(key)).with_context(|| format!("the Secret has no {key}"))?;
+        let value =
+            self.secret.data.as_ref().and_then(|data| data.get(key)).with_context(|| format!("the Secret has no {key}"))?;
         Ok(String::from_utf8(value.0.clone())?)
     }
 
@@ -120,7 +121,11 @@ async fn receive(connection: &Connection, address: &str) -> Result<String, Error
 }
 
 /// A link that the broker must refuse. Each has a connection of its own, which such a refusal may end.
-async fn must_be_refused(binding: &Binding, what: &str, use_it: impl AsyncFnOnce(&Connection) -> Result<(), Error>) -> Result<()> {
+async fn must_be_refused(
+    binding: &Binding,
+    what: &str,
+    use_it: impl AsyncFnOnce(&Connection) -> Result<(), Error>,
+) -> Result<()> {
     let connection = binding.connect().await?;
     match use_it(&connection).await {
         Err(Error::Unauthorized { .. }) => Ok(()),
@@ -153,7 +158,8 @@ async fn i3_rights_are_those_declared_and_the_secret_is_usable_as_given() -> Res
         ensure!(receive(&connection, &binding.get("address.orders")?).await? == "one");
         connection.close().await?;
 
-        must_be_refused(&binding, "receive from another queue", async |it| it.receiver("/queues/parts", 1).await.map(drop)).await?;
+        must_be_refused(&binding, "receive from another queue", async |it| it.receiver("/queues/parts", 1).await.map(drop))
+            .await?;
         must_be_refused(&binding, "send to another queue", async |it| send(it, "/exchanges/queue.parts", "x").await).await?;
         must_be_refused(&binding, "the default exchange, own queue", async |it| send(it, "/queues/orders", "x").await).await?;
         must_be_refused(&binding, "the default exchange, another queue", async |it| send(it, "/queues/parts", "x").await).await?;
@@ -217,7 +223,8 @@ async fn a_password_changes_without_one_failed_send() -> Result<()> {
         println!("{last} sends in the overlap, closed {:?} after the rotation (waited {closed:?})", rotated.elapsed());
         ensure!(rotated.elapsed() >= Duration::from_millis(6_900), "closed too early");
         ensure!(old.connect().await.is_err(), "the old password still works");
-        when(scene, "web", "has one password", |client| client.status.as_ref().is_some_and(|status| status.previous.is_none())).await?;
+        when(scene, "web", "has one password", |client| client.status.as_ref().is_some_and(|status| status.previous.is_none()))
+            .await?;
         ensure!(binding(scene, "web").await?.get("username")? == new.get("username")?, "it rotated again");
         Ok(())
     })
@@ -268,7 +275,8 @@ async fn i3_another_namespace_is_used_only_as_its_owner_grants() -> Result<()> {
     scene("owner", async |owner| {
         scene("user", async |scene| {
             owner.create_ready("orders", json!({"deletionPolicy": "Delete"})).await?;
-            let entry = |name: &str| json!({"name": "e", "queueRef": {"name": name, "namespace": owner.namespace}, "verbs": ["Send"]});
+            let entry =
+                |name: &str| json!({"name": "e", "queueRef": {"name": name, "namespace": owner.namespace}, "verbs": ["Send"]});
             create(scene, "web", json!({"access": [entry("orders")]})).await?;
             create(scene, "none", json!({"access": [entry("nothing")]})).await?;
             let message = async |name: &str| -> Result<String> {
@@ -310,7 +318,8 @@ async fn i2_a_secret_of_somebody_else_is_left_alone() -> Result<()> {
     scene("secret", async |scene| {
         scene.create_ready("orders", json!({})).await?;
         let secrets = scene.cluster.secrets(&scene.namespace);
-        let foreign: Secret = serde_json::from_value(json!({"metadata": {"name": "web-binding"}, "stringData": {"password": "mine"}}))?;
+        let foreign: Secret =
+            serde_json::from_value(json!({"metadata": {"name": "web-binding"}, "stringData": {"password": "mine"}}))?;
         let foreign = secrets.create(&PostParams::default(), &foreign).await?;
         create(scene, "web", json!({"access": [orders(&["Send"])]})).await?;
         is_refused(scene, "web", "Conflict").await?;
@@ -352,7 +361,10 @@ async fn what_somebody_changes_is_put_right() -> Result<()> {
         let before = scene.broker.get(&permission).await?.context("no permission")?;
         let live = given.connect().await?;
         scene.broker.put(&permission, json!({"configure": ".*", "write": ".*", "read": ".*"})).await?;
-        let took = holds("the permission is as declared", seconds(15), async || Ok(scene.broker.get(&permission).await?.as_ref() == Some(&before))).await?;
+        let took = holds("the permission is as declared", seconds(15), async || {
+            Ok(scene.broker.get(&permission).await?.as_ref() == Some(&before))
+        })
+        .await?;
         println!("a permission is put right in {took:?}");
         is_closed(&live, seconds(5)).await?;
         scene.broker.delete(&permission).await?;
@@ -363,7 +375,8 @@ async fn what_somebody_changes_is_put_right() -> Result<()> {
         let look = async |count: usize| patch(scene, "web", json!({"metadata": {"labels": {"look": count.to_string()}}})).await;
         secrets.patch("web-binding", &PatchParams::default(), &Patch::Merge(json!({"stringData": {"host": "evil"}}))).await?;
         look(1).await?;
-        holds("the host is right", seconds(15), async || Ok(binding(scene, "web").await?.get("host")? == given.get("host")?)).await?;
+        holds("the host is right", seconds(15), async || Ok(binding(scene, "web").await?.get("host")? == given.get("host")?))
+            .await?;
         secrets.delete("web-binding", &DeleteParams::default()).await?;
         look(2).await?;
         let made = until("the Secret is made anew", seconds(15), async || Ok(Some(binding(scene, "web").await?))).await?.0;
@@ -387,16 +400,25 @@ async fn topics_are_sent_to_and_subscriptions_received_from() -> Result<()> {
         // Whatever the order: the Client comes first.
         create(scene, "web", json!({"access": access})).await?;
         is_refused(scene, "web", "AccessNotGranted").await?;
-        let subscription = Subscription::new("all", serde_json::from_value(json!({"topicRef": {"name": "prices"}, "deletionPolicy": "Delete"}))?);
+        let subscription = Subscription::new(
+            "all",
+            serde_json::from_value(json!({"topicRef": {"name": "prices"}, "deletionPolicy": "Delete"}))?,
+        );
         subscriptions.create(&PostParams::default(), &subscription).await?;
-        topics.create(&PostParams::default(), &Topic::new("prices", serde_json::from_value(json!({"deletionPolicy": "Delete"}))?)).await?;
+        topics
+            .create(&PostParams::default(), &Topic::new("prices", serde_json::from_value(json!({"deletionPolicy": "Delete"}))?))
+            .await?;
         is_ready(scene, "web").await?;
         let given = binding(scene, "web").await?;
         let connection = given.connect().await?;
         // The subscription may be bound a moment after its queue is there.
-        holds("a message is routed", seconds(15), async || Ok(send(&connection, &given.get("address.prices")?, "p").await.is_ok())).await?;
+        holds("a message is routed", seconds(15), async || {
+            Ok(send(&connection, &given.get("address.prices")?, "p").await.is_ok())
+        })
+        .await?;
         ensure!(receive(&connection, &given.get("address.all")?).await? == "p");
-        must_be_refused(&given, "bind by hand", async |it| it.receiver("/queues/subscription.other.all", 1).await.map(drop)).await?;
+        must_be_refused(&given, "bind by hand", async |it| it.receiver("/queues/subscription.other.all", 1).await.map(drop))
+            .await?;
         Ok(())
     })
     .await

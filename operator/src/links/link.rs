@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use entente_broker::admin::{AdminError, BrokerAdmin};
 use entente_core::breaker::{Breaker, Config, Permit};
+use entente_core::client::users::UserAction;
 use entente_core::topology::foundation::{self, NotOurs};
 use entente_core::topology::model::VirtualHost;
 use entente_core::topology::plan::{Action, Plan};
@@ -14,6 +15,7 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use super::host::Host;
+use super::users::Users;
 use crate::metrics::{Call, Metrics};
 
 /// Writes under way at one Broker. More do not make it faster: they wait for the same Raft log.
@@ -56,6 +58,8 @@ pub struct Link {
     down_since: Mutex<Option<Instant>>,
     writes: Semaphore,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
+    /// Its users, where a Client needs them.
+    pub users: Users,
     metrics: Metrics,
 }
 
@@ -74,6 +78,7 @@ impl Link {
             down_since: Mutex::default(),
             writes: Semaphore::new(WRITES_AT_ONCE),
             hosts: Mutex::default(),
+            users: Users::default(),
             metrics,
         }
     }
@@ -187,6 +192,12 @@ impl Link {
             results.into_iter().collect::<Result<(), LinkError>>()?;
         }
         Ok(())
+    }
+
+    /// Carries out an action on users, bounded as every write is.
+    pub(super) async fn write_user(&self, action: &UserAction) -> Result<(), LinkError> {
+        let _of_all = self.writes.acquire().await.ok();
+        self.call("write", |admin| admin.execute_user(action)).await
     }
 
     async fn write(&self, host: &Host, action: &Action) -> Result<(), LinkError> {

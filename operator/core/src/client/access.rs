@@ -7,12 +7,14 @@ use entente_crds::grant::{Grant, Verb};
 use entente_crds::queue::QueueType;
 use entente_crds::{Queue, Subscription, Topic};
 
-use super::common::Refusal;
-use super::common::{dead_letter_queue, exchange_address, front, queue_address, subscription_queue};
 use super::grants::admits;
 use super::rights::Rights;
 use super::validate::{Entry, Settings, Target, several_hosts};
+use crate::object::Refusal;
 use crate::resolve::Asker;
+use crate::topology::diff::{Claim, Desired};
+use crate::topology::model::{Arguments, ExchangeDeclaration, SQL_EXCHANGE};
+use crate::topology::names::{dead_letter_queue, exchange_address, front, queue_address, subscription_queue};
 use crate::topology::observed::ObservedVirtualHost;
 
 /// What an entry refers to, as it was found.
@@ -191,6 +193,17 @@ fn of_subscription(namespace: &str, name: &str) -> Granted {
     granted.addresses.insert(".dead", queue_address(&dead));
     granted.rights.read.extend([queue, dead]);
     granted
+}
+
+/// The exchanges in front of queues that are sent to, as a Queue with taps makes its own.
+pub fn fronts(queues: &BTreeSet<String>) -> Desired {
+    let exchange =
+        |queue: &String| ExchangeDeclaration { name: front(queue), kind: SQL_EXCHANGE.to_owned(), arguments: Arguments::new() };
+    Desired {
+        exchanges: queues.iter().map(exchange).collect(),
+        claims: queues.iter().map(|queue| Claim::route(&front(queue), queue, Some(queue))).collect(),
+        ..Desired::default()
+    }
 }
 
 /// What all entries of a Client come to.

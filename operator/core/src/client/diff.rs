@@ -131,7 +131,12 @@ fn permission_changes(desired: &Desired, user: &str, seen: Option<&ObservedUser>
 /// Its own mistakes must not keep up a right that another namespace has taken back (invariant I3).
 ///
 /// `users` are this Client's by their names; `allowed` are the rights that are declared and granted, by virtual host.
-pub fn shrink(owner_tag: &str, users: &[String], allowed: &BTreeMap<String, Rights>, observed: &ObservedUsers) -> Vec<UserAction> {
+pub fn shrink(
+    owner_tag: &str,
+    users: &[String],
+    allowed: &BTreeMap<String, Rights>,
+    observed: &ObservedUsers,
+) -> Vec<UserAction> {
     let nothing = Rights::default();
     let mut actions = Vec::new();
     for user in users {

@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::access::Summary;
-use super::common::{Outcome, broker_key};
 use super::rotation::Kept;
 use super::secret::Record;
 use crate::conditions::{self, Status, whole_second};
+use crate::object::{Outcome, broker_key};
 
 /// What a visit found and left behind, as far as it came.
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ use entente_crds::client::{Access, ClientSpec, ObjectRef, Rotation};
 use entente_crds::grant::Verb;
 use entente_crds::text::DurationText;
 
-use super::common::{Refusal, check_name, refuse_if_any};
+use crate::object::{Refusal, check_name, refuse_if_any};
 
 /// How long the password of before works, by default.
 pub const DEFAULT_OVERLAP: Duration = Duration::from_hours(1);
