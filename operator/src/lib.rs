@@ -7,6 +7,7 @@ pub mod activity;
 pub mod apply;
 pub mod broker;
 pub mod certificates;
+pub mod client;
 pub mod crds;
 pub mod follow;
 pub mod http;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use entente_broker::admin::{AdminError, BrokerAdmin};
 use entente_core::breaker::{Breaker, Config, Permit};
+use entente_core::client::users::UserAction;
 use entente_core::topology::affected::touched;
 use entente_core::topology::foundation::{self, NotOurs};
 use entente_core::topology::model::VirtualHost;
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use super::host::Host;
+use super::users::Users;
 use super::wakers::Wakers;
 use crate::metrics::{Call, Metrics};
 
@@ -59,6 +61,8 @@ pub struct Link {
     writes: Semaphore,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
     wakers: Wakers,
+    /// Its users, where a Client needs them.
+    pub users: Users,
     metrics: Metrics,
 }
 
@@ -78,6 +82,7 @@ impl Link {
             writes: Semaphore::new(WRITES_AT_ONCE),
             hosts: Mutex::default(),
             wakers,
+            users: Users::default(),
             metrics,
         }
     }
@@ -199,6 +204,12 @@ impl Link {
             results.into_iter().collect::<Result<(), LinkError>>()?;
         }
         Ok(())
+    }
+
+    /// Carries out an action on users, bounded as every write is.
+    pub(super) async fn write_user(&self, action: &UserAction) -> Result<(), LinkError> {
+        let _of_all = self.writes.acquire().await.ok();
+        self.call("write", |admin| admin.execute_user(action)).await
     }
 
     async fn write(&self, host: &Host, action: &Action) -> Result<(), LinkError> {

@@ -5,6 +5,7 @@
 mod actions;
 mod answers;
 mod http;
+mod users;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
