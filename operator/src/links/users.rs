@@ -146,6 +146,7 @@ mod tests {
     use futures::future::join_all;
 
     use super::*;
+    use crate::links::wakers::Wakers;
     use crate::metrics::Metrics;
 
     const MINUTE: Duration = Duration::from_mins(1);
@@ -153,7 +154,7 @@ mod tests {
     fn link() -> (Arc<FakeBroker>, Link) {
         let broker = Arc::new(FakeBroker::default());
         let admin: Arc<dyn BrokerAdmin> = broker.clone();
-        (broker, Link::new("a/main".into(), "u".into(), admin, Metrics::default()))
+        (broker, Link::new("a/main".into(), "u".into(), admin, Wakers::new().0, Metrics::default()))
     }
 
     fn put(user: &str) -> UserAction {
