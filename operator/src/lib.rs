@@ -16,6 +16,7 @@ pub mod leader;
 pub mod links;
 pub mod metrics;
 pub mod objects;
+pub mod orphans;
 pub mod run;
 pub mod settings;
 pub mod telemetry;

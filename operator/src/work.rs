@@ -26,6 +26,7 @@ use crate::links::probe::LinkProbe;
 use crate::links::registry::Observation;
 use crate::metrics::Metrics;
 use crate::objects::{self, Context, Shared, writes};
+use crate::orphans::Keeper;
 use crate::settings::RunSettings;
 
 /// Works until `halted` says so; then visits under way are finished.
@@ -68,6 +69,9 @@ pub async fn work(settings: RunSettings, client: Client, metrics: Metrics, halte
     tokio::spawn(drop_dead_links(changes.stream(), Arc::clone(&links), brokers.clone()));
 
     let (sightings, seen) = Sightings::new();
+    let keeper = Keeper { client: client.clone(), brokers: brokers.clone(), links: Arc::clone(&links), every: settings.resync };
+    tokio::spawn(keeper.run(changes.stream()));
+
     let shared = Arc::new(Shared {
         client,
         brokers,

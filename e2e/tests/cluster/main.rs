@@ -9,6 +9,7 @@ mod deletion;
 mod drift;
 mod filters;
 mod order_of_deletion;
+mod orphans;
 mod queue;
 mod refusal;
 mod secrecy;

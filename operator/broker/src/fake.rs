@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use entente_core::client::users::{ObservedUsers, UserAction};
+use entente_core::orphans::Listed;
 use entente_core::topology::observed::{Counts, ObservedQueue, ObservedVirtualHost};
 use entente_core::topology::plan::Action;
 
@@ -74,6 +75,11 @@ impl BrokerAdmin for FakeBroker {
     async fn nodes(&self) -> Result<Vec<Node>, AdminError> {
         drop(self.called()?);
         Ok(vec![Node { name: "rabbit@fake".into(), running: true, alarms: Vec::new() }])
+    }
+
+    async fn virtual_hosts(&self) -> Result<Vec<Listed>, AdminError> {
+        let listed = |(name, host): (&String, &ObservedVirtualHost)| Listed { name: name.clone(), tags: host.tags.clone() };
+        Ok(self.called()?.hosts.iter().map(listed).collect())
     }
 
     async fn read_virtual_host(&self, name: &str) -> Result<Option<ObservedVirtualHost>, AdminError> {
