@@ -51,14 +51,7 @@ pub async fn run(
         })
         .applied_objects();
     // What is not known yet would look absent, and rights would be taken away at each start (invariant I5).
-    let known = async {
-        ctx.queues.wait_until_ready().await?;
-        ctx.topics.wait_until_ready().await?;
-        ctx.subscriptions.wait_until_ready().await
-    };
-    if known.await.is_err() {
-        return;
-    }
+    ctx.sightings.all_listed().await;
     Controller::for_stream(changes, clients)
         .with_config(Config::default().concurrency(0))
         .reconcile_on(wake)

@@ -2,7 +2,7 @@
 //!
 //! A grant that is taken back must end the use of it at once, and not at the next look.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use entente_core::subscription::validate::topic_namespace;
@@ -14,6 +14,10 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
+
+/// What Clients refer to.
+const KINDS: [&str; 3] = ["Queue", "Topic", "Subscription"];
 
 /// An object that came, went or changed in its spec.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,13 +39,17 @@ struct Sighting {
 
 /// Tells the Clients' controller what other controllers see. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Sightings(UnboundedSender<Sighting>);
+pub struct Sightings {
+    seen: UnboundedSender<Sighting>,
+    /// Kinds of which everything was seen once.
+    listed: Arc<watch::Sender<BTreeSet<String>>>,
+}
 
 impl Sightings {
     /// Both ends.
     pub fn new() -> (Self, Seen) {
         let (sender, receiver) = unbounded_channel();
-        (Self(sender), Seen(receiver))
+        (Self { seen: sender, listed: Arc::default() }, Seen(receiver))
     }
 
     /// An event of a watch.
@@ -49,6 +57,10 @@ impl Sightings {
         let (object, there) = match event {
             Ok(Event::Apply(object) | Event::InitApply(object)) => (object, true),
             Ok(Event::Delete(object)) => (object, false),
+            Ok(Event::InitDone) => {
+                self.listed.send_modify(|listed| drop(listed.insert(K::kind(&()).into_owned())));
+                return;
+            }
             _ => return,
         };
         let meta = object.meta();
@@ -59,7 +71,19 @@ impl Sightings {
             name: object.name_any(),
         };
         // The receiver is gone only while the process ends.
-        let _ = self.0.send(Sighting { change, essence: there.then_some(essence) });
+        let _ = self.seen.send(Sighting { change, essence: there.then_some(essence) });
+    }
+}
+
+impl Sightings {
+    /// Waits until everything that Clients can refer to was seen once.
+    ///
+    /// Not by the stores' own `wait_until_ready`: of two that wait for one store, only one is woken, and the other may be
+    /// the controller that fills it.
+    pub async fn all_listed(&self) {
+        let mut listed = self.listed.subscribe();
+        // The sender lives as long as this.
+        let _ = listed.wait_for(|listed| KINDS.iter().all(|kind| listed.contains(*kind))).await;
     }
 }
 
@@ -172,6 +196,18 @@ mod tests {
         let all = [Arc::new(subscription)];
         assert_eq!(subscribers(&change("Topic", "other", "t"), &all), [change("Subscription", "shop", "s")]);
         assert!(subscribers(&change("Topic", "shop", "t"), &all).is_empty());
+    }
+
+    #[tokio::test]
+    async fn i5_nothing_is_decided_before_all_kinds_were_listed() {
+        use futures::FutureExt;
+        let (sightings, _seen) = Sightings::new();
+        sightings.see(&Ok::<_, ()>(Event::<entente_crds::Queue>::InitDone));
+        sightings.see(&Ok::<_, ()>(Event::<entente_crds::Topic>::InitDone));
+        assert!(sightings.all_listed().now_or_never().is_none());
+        sightings.see(&Ok::<_, ()>(Event::<Subscription>::InitDone));
+        assert!(sightings.all_listed().now_or_never().is_some());
+        assert!(sightings.all_listed().now_or_never().is_some(), "for whoever asks later, too");
     }
 
     #[tokio::test]

@@ -89,6 +89,10 @@ pub async fn reconcile(client: &Client, ctx: &ClientContext) -> Result<Action, E
     if client.annotations().get(PAUSED_ANNOTATION).is_some_and(|value| value == "true") {
         return rest(ctx, &client, &Outcome::Paused).await;
     }
+    if ctx.is_terminating(&client.namespace().unwrap_or_default()) {
+        // Its Secret may be gone before it, and a new one would be refused. It is deleted within moments itself.
+        return Ok(Action::requeue(WAIT));
+    }
     let settings = match validate(&client) {
         Ok(settings) => settings,
         Err(refusal) => return rest(ctx, &client, &refused(refusal)).await,
