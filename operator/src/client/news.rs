@@ -58,7 +58,9 @@ impl Sightings {
             Ok(Event::Apply(object) | Event::InitApply(object)) => (object, true),
             Ok(Event::Delete(object)) => (object, false),
             Ok(Event::InitDone) => {
-                self.listed.send_modify(|listed| drop(listed.insert(K::kind(&()).into_owned())));
+                self.listed.send_modify(|listed| {
+                    listed.insert(K::kind(&()).into_owned());
+                });
                 return;
             }
             _ => return,
