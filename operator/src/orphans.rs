@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use entente_broker::admin::BrokerAdmin;
 use entente_core::conditions::whole_second;
-use entente_core::orphans::{Step, decide, mark};
+use entente_core::orphans::{Step, decide, mark, next_due};
 use entente_core::topology::foundation::virtual_host;
 use entente_core::topology::plan::{Action, Plan};
 use entente_crds::Broker;
@@ -42,15 +42,19 @@ impl Keeper {
     pub async fn run(self, changes: impl Stream<Item = ()>) {
         let mut changes = pin!(changes);
         loop {
+            let mut next = self.every;
             for broker in self.brokers.state() {
                 if broker.metadata.deletion_timestamp.is_some() {
                     continue;
                 }
-                if let Err(error) = self.look(&broker).await {
-                    tracing::debug!(broker = broker.name_any(), %error, "orphans not looked at; tried again");
+                match self.look(&broker).await {
+                    Ok(due) => next = next.min(due.unwrap_or(next)),
+                    Err(error) => {
+                        tracing::debug!(broker = broker.name_any(), %error, "orphans not looked at; tried again");
+                    }
                 }
             }
-            match tokio::time::timeout(self.every, changes.next()).await {
+            match tokio::time::timeout(next, changes.next()).await {
                 Ok(None) => return,
                 Ok(Some(())) => tokio::time::sleep(SETTLE).await,
                 Err(_) => {}
@@ -58,7 +62,8 @@ impl Keeper {
         }
     }
 
-    async fn look(&self, broker: &Broker) -> anyhow::Result<()> {
+    /// Returns when the first one's time will be over.
+    async fn look(&self, broker: &Broker) -> anyhow::Result<Option<Duration>> {
         let link = self.links.get(broker).await?;
         let hosts = link.read(BrokerAdmin::virtual_hosts).await?;
         // Asked for, and not taken from what is watched: a watch that lags behind would make orphans. After the virtual
@@ -66,7 +71,10 @@ impl Keeper {
         let namespaces = self.namespaces().await?;
         let retention = broker.spec.orphan_retention.as_millis()?;
         let mut orphans = Vec::new();
-        for (name, step) in decide(&hosts, &link.uid, &namespaces, retention, Timestamp::now()) {
+        let now = Timestamp::now();
+        let steps = decide(&hosts, &link.uid, &namespaces, retention, now);
+        let due = next_due(&steps, retention, now).map(Duration::from_millis);
+        for (name, step) in steps {
             match step {
                 Step::Restore => {
                     put_tags(&link, &name, None).await?;
@@ -77,7 +85,6 @@ impl Keeper {
                     );
                 }
                 Step::Mark => {
-                    let now = Timestamp::now();
                     put_tags(&link, &name, Some(mark(now))).await?;
                     tracing::info!(
                         broker = link.key,
@@ -100,7 +107,8 @@ impl Keeper {
                 }
             }
         }
-        self.tell(broker, orphans).await
+        self.tell(broker, orphans).await?;
+        Ok(due)
     }
 
     async fn namespaces(&self) -> Result<BTreeSet<String>, kube::Error> {

@@ -61,6 +61,20 @@ pub fn decide(
     hosts.iter().filter_map(step).collect()
 }
 
+/// When the next one of those that are kept is over, in milliseconds from now. At least a second, so that a clock that is
+/// a little off does not cause looks without end.
+pub fn next_due(steps: &[(String, Step)], retention: u64, now: Timestamp) -> Option<u64> {
+    let left = |(_, step): &(String, Step)| match step {
+        Step::Mark => Some(retention),
+        Step::Keep(since) => {
+            let age = u64::try_from(now.as_millisecond().saturating_sub(since.as_millisecond())).unwrap_or(0);
+            Some(retention.saturating_sub(age))
+        }
+        Step::Delete | Step::Restore => None,
+    };
+    steps.iter().filter_map(left).min().map(|left| left.max(1_000))
+}
+
 /// The tag that notes since when.
 pub fn mark(now: Timestamp) -> String {
     format!("{ORPHAN_TAG}{}", now.as_second())
@@ -105,6 +119,18 @@ mod tests {
         assert_eq!(ask(&[ours, &marked], false, at(3_599)), Some(Step::Keep(at(0))));
         assert_eq!(ask(&[ours, &marked], false, at(3_600)), Some(Step::Delete));
         assert_eq!(ask(&[ours, &marked], true, at(9_999)), Some(Step::Restore));
+    }
+
+    #[test]
+    fn the_next_look_is_when_the_first_is_over() {
+        let due = |steps: &[Step]| {
+            let steps: Vec<_> = steps.iter().map(|step| ("shop".to_owned(), step.clone())).collect();
+            next_due(&steps, HOUR, at(60))
+        };
+        assert_eq!(due(&[]), None);
+        assert_eq!(due(&[Step::Delete, Step::Restore]), None);
+        assert_eq!(due(&[Step::Mark, Step::Keep(at(0))]), Some(HOUR - 60_000));
+        assert_eq!(due(&[Step::Keep(at(-9_999))]), Some(1_000));
     }
 
     #[test]
