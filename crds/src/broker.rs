@@ -373,8 +373,9 @@ pub struct Orphan {
     pub virtual_host: String,
     /// Its queues.
     pub queues: i64,
-    /// Messages in them.
-    pub messages: i64,
+    /// Messages in them; absent where the broker did not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub messages: Option<i64>,
     /// When it was first seen without an owner.
     pub since: Time,
 }

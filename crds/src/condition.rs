@@ -36,6 +36,8 @@ pub mod reasons {
     pub const SEVERAL_DEFAULT_BROKERS: &str = "SeveralDefaultBrokers";
     /// The Broker is absent or does not grant use to this namespace: one answer for both.
     pub const BROKER_NOT_USABLE: &str = "BrokerNotUsable";
+    /// Something that a Client refers to is absent or is not granted to its namespace: one answer for both.
+    pub const ACCESS_NOT_GRANTED: &str = "AccessNotGranted";
     /// The Broker exists but does not serve yet.
     pub const BROKER_NOT_READY: &str = "BrokerNotReady";
     /// The broker did not answer in time.

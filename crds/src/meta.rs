@@ -20,3 +20,15 @@ pub const MANAGER: &str = "entente";
 
 /// Annotation on a Client: a new value changes its password at once.
 pub const ROTATE_ANNOTATION: &str = "entente.dev/rotate";
+
+/// Label on a Client's Secret: the Client's name.
+pub const CLIENT_LABEL: &str = "entente.dev/client";
+
+/// Annotation on a Client's Secret: when its password was made.
+pub const ROTATED_AT_ANNOTATION: &str = "entente.dev/rotated-at";
+
+/// Annotation on a Client's Secret: the broker user of before, which still works for a while.
+pub const PREVIOUS_USER_ANNOTATION: &str = "entente.dev/previous-user";
+
+/// Annotation on a Client's Secret: digest of what we wrote, by which a change by hand is seen.
+pub const CREDENTIALS_ANNOTATION: &str = "entente.dev/credentials";

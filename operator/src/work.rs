@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use entente_crds::meta::MANAGER;
-use entente_crds::{Broker, Queue, Subscription, Topic};
+use entente_crds::{Broker, Client as BrokerClient, Queue, Subscription, Topic};
 use futures::Stream;
 use futures::stream::{select, unfold};
 use k8s_openapi::api::core::v1::Namespace;
@@ -17,6 +17,8 @@ use tokio::task::JoinSet;
 
 use crate::activity::Activity;
 use crate::broker::{self, BrokerContext, BrokerSettings, Namespaces};
+use crate::client::news::{Sightings, users_of};
+use crate::client::{self, ClientContext};
 use crate::follow::{Changes, broker_essence, follow, namespace_essence, topic_essence};
 use crate::lanes::Lanes;
 use crate::links::Links;
@@ -24,6 +26,7 @@ use crate::links::probe::LinkProbe;
 use crate::links::registry::Observation;
 use crate::metrics::Metrics;
 use crate::objects::{self, Context, Shared, writes};
+use crate::orphans::Keeper;
 use crate::settings::RunSettings;
 
 /// Works until `halted` says so; then visits under way are finished.
@@ -65,11 +68,16 @@ pub async fn work(settings: RunSettings, client: Client, metrics: Metrics, halte
     controllers.spawn(broker::run(broker_context, halt(halted.clone())));
     tokio::spawn(drop_dead_links(changes.stream(), Arc::clone(&links), brokers.clone()));
 
+    let (sightings, seen) = Sightings::new();
+    let keeper = Keeper { client: client.clone(), brokers: brokers.clone(), links: Arc::clone(&links), every: settings.resync };
+    tokio::spawn(keeper.run(changes.stream()));
+
     let shared = Arc::new(Shared {
         client,
         brokers,
         namespaces,
         topics,
+        sightings,
         links,
         recorder,
         telling: Arc::new(Semaphore::new(writes::EVENTS_AT_ONCE)),
@@ -78,12 +86,26 @@ pub async fn work(settings: RunSettings, client: Client, metrics: Metrics, halte
         metrics,
     });
     let (queues, subscriptions) = (reflector::store::<Queue>(), reflector::store::<Subscription>());
+    let queue_reader = queues.0.clone();
     let subscribers = subscribers(unbounded(changed_topics), subscriptions.0.clone());
     let wake_subscriptions = select(unbounded(woken.subscriptions), subscribers);
     let context = || Arc::clone(&shared);
     let halt = || halt(halted.clone());
     controllers.spawn(objects::run(Context::new(context()), queues, unbounded(woken.queues), changes.stream(), halt()));
     let topics = reflector::store::<Topic>();
+    let clients = reflector::store::<BrokerClient>();
+    let client_context = Arc::new(ClientContext {
+        shared: context(),
+        written: writes::Written::default(),
+        queues: queue_reader,
+        topics: topics.0.clone(),
+        subscriptions: subscriptions.0.clone(),
+        resync: settings.resync,
+        passwords: client::context::Passwords::default(),
+    });
+    let users = users_of(seen.changes(), clients.0.clone(), subscriptions.0.clone());
+    let wake_clients = select(unbounded(woken.clients), users);
+    controllers.spawn(client::run(client_context, clients, wake_clients, changes.stream(), halt()));
     controllers.spawn(objects::run(Context::new(context()), topics, unbounded(woken.topics), changes.stream(), halt()));
     let context = Context::new(context());
     controllers.spawn(objects::run(context, subscriptions, wake_subscriptions, changes.stream(), halt()));

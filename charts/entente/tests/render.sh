@@ -91,7 +91,9 @@ defaults() {
     'map(select(.kind == "ClusterRole").rules[] | .apiGroups + .resources + .verbs | .[]) as $words
      | ["*", "secrets", "pods", "statefulsets", "deployments", "roles", "clusterroles", "escalate", "bind", "impersonate"] | all(. as $w | $words | index($w) | not)'
   check "rights over Secrets are given in the release namespace alone" \
-    'map(select(.kind == "Role" and ([.rules[].resources[]] | index("secrets")))) | map(.metadata.namespace) == ["entente-system"]'
+    'map(select(.kind == "Role" and ([.rules[].resources[]] | index("secrets")))) | map(.metadata.namespace) | unique == ["entente-system"]'
+  check "Secrets of Clients are reached by name alone" \
+    'named("Role"; "entente-operator-clients").rules == [{apiGroups: [""], resources: ["secrets"], verbs: ["get", "create", "patch", "delete"]}]'
   check "what a Broker is made of can be made and changed, and never deleted" \
     '[named("Role"; "entente-operator-brokers").rules[].verbs[]] | (index("patch") != null) and (index("delete") or index("deletecollection") or index("*") | not)'
   check "pods are evicted, so that the disruption budget has the last word" \
@@ -140,8 +142,14 @@ values() {
     'map(select(.kind == "Role" and .metadata.name == "entente-operator-brokers").metadata.namespace) | sort == ["entente-system", "messaging"]'
   check "bindings in other namespaces name the operator's own ServiceAccount" \
     'map(select(.kind == "RoleBinding").subjects[].namespace) | unique == ["entente-system"]'
+  render --set 'clients.namespaces={shop,billing}'
+  check "Client rights follow clients.namespaces" \
+    'map(select(.kind == "Role" and .metadata.name == "entente-operator-clients").metadata.namespace) | sort == ["billing", "shop"]'
+  render --set 'clients.namespaces={*}'
+  check "\"*\" gives the rights over Clients' Secrets in every namespace, without list and watch" \
+    'named("ClusterRole"; "entente-operator-clients").rules | length == 1 and .[0].verbs == ["get", "create", "patch", "delete"]'
   render --set 'brokerNamespaces={*}'
-  check "\"*\" gives the rights in every namespace" 'named("ClusterRole"; "entente-operator-brokers") and (map(select(.kind == "Role").metadata.name) == ["entente-operator-lease"])'
+  check "\"*\" gives the rights in every namespace" 'named("ClusterRole"; "entente-operator-brokers") and (map(select(.kind == "Role").metadata.name) | sort == ["entente-operator-clients", "entente-operator-lease"])'
   check "\"*\" is what the operator is told" '[one("Deployment").spec.template.spec.containers[0].env[] | select(.name == "ENTENTE_BROKER_NAMESPACES").value] == ["*"]'
   render --set operator.image.repository=reg.example:5000/e/operator --set operator.image.tag=9.9 --set brokerImage=reg.example/b:1 --set 'imagePullSecrets[0].name=pull'
   check "images are taken from the values" \

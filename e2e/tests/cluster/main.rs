@@ -3,11 +3,13 @@
 //! They run one after another (`e2e/run.sh`): some kill what all need.
 
 mod at_rest;
+mod client;
 mod crash;
 mod deletion;
 mod drift;
 mod filters;
 mod order_of_deletion;
+mod orphans;
 mod queue;
 mod refusal;
 mod secrecy;

@@ -5,19 +5,25 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use entente_core::orphans::Listed;
 use entente_core::topology::observed::{ObservedQueue, ObservedVirtualHost};
 use entente_core::topology::plan::Action;
+
+use crate::users::UserAdmin;
 
 /// Administration of one broker. Every call ends within a bounded time, whatever the broker does.
 ///
 /// The real one is [`crate::rabbitmq::RabbitMq`].
 #[async_trait]
-pub trait BrokerAdmin: Send + Sync + fmt::Debug {
+pub trait BrokerAdmin: UserAdmin + Send + Sync + fmt::Debug {
     /// The broker's version and name.
     async fn overview(&self) -> Result<Overview, AdminError>;
 
     /// The members of the cluster.
     async fn nodes(&self) -> Result<Vec<Node>, AdminError>;
+
+    /// Every virtual host.
+    async fn virtual_hosts(&self) -> Result<Vec<Listed>, AdminError>;
 
     /// All that Entente knows of one virtual host; `None` if there is no such virtual host.
     async fn read_virtual_host(&self, name: &str) -> Result<Option<ObservedVirtualHost>, AdminError>;

@@ -5,10 +5,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use entente_core::client::users::{ObservedUsers, UserAction};
+use entente_core::orphans::Listed;
 use entente_core::topology::observed::{Counts, ObservedQueue, ObservedVirtualHost};
 use entente_core::topology::plan::Action;
 
 use crate::admin::{AdminError, BrokerAdmin, Node, Overview};
+use crate::users::UserAdmin;
 
 /// Behaves as a broker does: keeps what it is told, refuses what it must.
 #[derive(Debug, Default)]
@@ -19,6 +22,7 @@ pub struct FakeBroker {
 #[derive(Debug, Default)]
 struct State {
     hosts: BTreeMap<String, ObservedVirtualHost>,
+    users: ObservedUsers,
     failure: Option<AdminError>,
     calls: usize,
     written: Vec<String>,
@@ -54,6 +58,11 @@ impl FakeBroker {
     pub fn tamper(&self, name: &str, change: impl FnOnce(&mut ObservedVirtualHost)) {
         change(self.state().hosts.entry(name.to_owned()).or_default());
     }
+
+    /// Changes users behind everyone's back.
+    pub fn tamper_users(&self, change: impl FnOnce(&mut ObservedUsers)) {
+        change(&mut self.state().users);
+    }
 }
 
 #[async_trait]
@@ -66,6 +75,11 @@ impl BrokerAdmin for FakeBroker {
     async fn nodes(&self) -> Result<Vec<Node>, AdminError> {
         drop(self.called()?);
         Ok(vec![Node { name: "rabbit@fake".into(), running: true, alarms: Vec::new() }])
+    }
+
+    async fn virtual_hosts(&self) -> Result<Vec<Listed>, AdminError> {
+        let listed = |(name, host): (&String, &ObservedVirtualHost)| Listed { name: name.clone(), tags: host.tags.clone() };
+        Ok(self.called()?.hosts.iter().map(listed).collect())
     }
 
     async fn read_virtual_host(&self, name: &str) -> Result<Option<ObservedVirtualHost>, AdminError> {
@@ -102,5 +116,24 @@ impl BrokerAdmin for FakeBroker {
 
     async fn open_event_queue(&self, _: &str, _: &[&str], _: Duration) -> Result<(), AdminError> {
         self.called().map(drop)
+    }
+}
+
+#[async_trait]
+impl UserAdmin for FakeBroker {
+    async fn read_users(&self) -> Result<ObservedUsers, AdminError> {
+        Ok(self.called()?.users.clone())
+    }
+
+    async fn execute_user(&self, action: &UserAction) -> Result<(), AdminError> {
+        let mut state = self.called()?;
+        state.written.push(action.to_string());
+        if let UserAction::SetPermission { user, virtual_host, .. } = action
+            && !(state.users.users.contains_key(user) && state.hosts.contains_key(virtual_host))
+        {
+            return Err(AdminError::Refused { status: 400, reason: "vhost_or_user_not_found".to_owned() });
+        }
+        state.users.note(action);
+        Ok(())
     }
 }

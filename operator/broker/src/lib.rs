@@ -6,3 +6,4 @@ pub mod amqp;
 pub mod fake;
 pub mod rabbitmq;
 pub mod tls;
+pub mod users;

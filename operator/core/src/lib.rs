@@ -11,6 +11,7 @@ pub mod conditions;
 pub mod filter;
 pub mod lease;
 pub mod object;
+pub mod orphans;
 pub mod queue;
 pub mod resolve;
 pub mod subscription;

@@ -16,18 +16,31 @@ use crate::topology::diff::Desired;
 use crate::topology::observed::ObservedVirtualHost;
 use crate::topology::plan::Plan;
 
-/// A kind whose objects stand for something in a virtual host: Queue, Topic, Subscription.
-///
-/// Each step of the pipeline is a function of values; the operator does the I/O between them.
-pub trait Object:
+/// A kind whose objects have a status with conditions.
+pub trait Reported:
     Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned + Send + Sync + 'static
 {
-    /// A spec whose texts are numbers and whose rules hold.
-    type Settings: Clone + Debug + Send + Sync;
     /// The status.
     type Status: Clone + Debug + Default + PartialEq + Serialize + Send + Sync;
     /// The kind, as people write it.
     const KIND: &'static str;
+
+    /// The status that was last written.
+    fn last_status(&self) -> Option<&Self::Status>;
+
+    /// Puts a status in the place of the last one.
+    fn set_last_status(&mut self, status: Option<Self::Status>);
+
+    /// The conditions of a status.
+    fn conditions(status: &Self::Status) -> &[Condition];
+}
+
+/// A kind whose objects stand for something in a virtual host: Queue, Topic, Subscription.
+///
+/// Each step of the pipeline is a function of values; the operator does the I/O between them.
+pub trait Object: Reported {
+    /// A spec whose texts are numbers and whose rules hold.
+    type Settings: Clone + Debug + Send + Sync;
 
     /// Checks the spec. All problems are reported at once.
     fn validate(&self) -> Result<Self::Settings, Refusal>;
@@ -51,15 +64,6 @@ pub trait Object:
 
     /// The new status. Equal to the old one if nothing changed, so that nothing is written (invariant I6).
     fn next_status(&self, outcome: &Outcome, place: Option<Place<'_, Self::Settings>>, now: Timestamp) -> Self::Status;
-
-    /// The status that was last written.
-    fn last_status(&self) -> Option<&Self::Status>;
-
-    /// Puts a status in the place of the last one.
-    fn set_last_status(&mut self, status: Option<Self::Status>);
-
-    /// The conditions of a status.
-    fn conditions(status: &Self::Status) -> &[Condition];
 
     /// The Broker that a status names.
     fn broker_of(status: &Self::Status) -> Option<&str>;

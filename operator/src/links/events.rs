@@ -11,7 +11,7 @@ use super::registry::Access;
 
 /// Events that can mean that something declared is no longer as declared. Creations are left out: what
 /// others add takes nothing away, and our own would come back to us.
-const ROUTING_KEYS: [&str; 8] = [
+const ROUTING_KEYS: [&str; 14] = [
     "queue.deleted",
     "policy.set",
     "policy.cleared",
@@ -20,7 +20,19 @@ const ROUTING_KEYS: [&str; 8] = [
     "vhost.deleted",
     "vhost.limits.set",
     "vhost.limits.cleared",
+    "user.deleted",
+    "user.password.changed",
+    "user.password.cleared",
+    "user.tags.set",
+    // Also a permission that is set: it may be less than was declared, or more.
+    "permission.created",
+    "permission.deleted",
 ];
+/// Whether an event is about users and what they may do: those are read as a whole, whichever virtual host it names.
+pub fn is_about_users(event: &BrokerEvent) -> bool {
+    event.kind.starts_with("user.") || event.kind.starts_with("permission.")
+}
+
 /// The queue goes by itself when nobody has read it for so long.
 const IDLE: Duration = Duration::from_mins(2);
 /// Wait before the first attempt after a connection that worked.

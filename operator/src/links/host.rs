@@ -84,6 +84,9 @@ impl Host {
         if state.known && matches!(action, Action::CreateVirtualHost(_)) {
             state.observed.get_or_insert_default();
         }
+        if matches!(action, Action::DeleteVirtualHost) {
+            state.observed = None;
+        }
         if let Some(observed) = &mut state.observed {
             observed.note(action);
         }
@@ -132,8 +135,12 @@ impl Read<'_> {
         let mut state = self.host.state();
         let mut new = answer;
         for action in &state.since_read_began {
-            if matches!(action, Action::CreateVirtualHost(_)) {
-                new.get_or_insert_default();
+            match action {
+                Action::CreateVirtualHost(_) => {
+                    new.get_or_insert_default();
+                }
+                Action::DeleteVirtualHost => new = None,
+                _ => {}
             }
             if let Some(new) = &mut new {
                 new.note(action);

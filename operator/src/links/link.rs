@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use entente_broker::admin::{AdminError, BrokerAdmin};
 use entente_core::breaker::{Breaker, Config, Permit};
+use entente_core::client::users::UserAction;
+use entente_core::topology::affected::touched;
 use entente_core::topology::foundation::{self, NotOurs};
 use entente_core::topology::model::VirtualHost;
 use entente_core::topology::plan::{Action, Plan};
@@ -14,6 +16,8 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use super::host::Host;
+use super::users::Users;
+use super::wakers::Wakers;
 use crate::metrics::{Call, Metrics};
 
 /// Writes under way at one Broker. More do not make it faster: they wait for the same Raft log.
@@ -56,6 +60,9 @@ pub struct Link {
     down_since: Mutex<Option<Instant>>,
     writes: Semaphore,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
+    wakers: Wakers,
+    /// Its users, where a Client needs them.
+    pub users: Users,
     metrics: Metrics,
 }
 
@@ -65,7 +72,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Link {
     /// A link that knows nothing yet.
-    pub fn new(key: String, uid: String, admin: Arc<dyn BrokerAdmin>, metrics: Metrics) -> Self {
+    pub fn new(key: String, uid: String, admin: Arc<dyn BrokerAdmin>, wakers: Wakers, metrics: Metrics) -> Self {
         Self {
             key,
             uid,
@@ -74,6 +81,8 @@ impl Link {
             down_since: Mutex::default(),
             writes: Semaphore::new(WRITES_AT_ONCE),
             hosts: Mutex::default(),
+            wakers,
+            users: Users::default(),
             metrics,
         }
     }
@@ -182,11 +191,25 @@ impl Link {
 
     /// Runs a plan in order. Stops after the step in which something failed; what succeeded is noted.
     pub async fn run(&self, host: &Host, plan: &Plan) -> Result<(), LinkError> {
+        let touched = host.look(|seen| seen.map(|seen| touched(plan, seen))).unwrap_or_default();
+        let result = self.run_steps(host, plan).await;
+        // Whatever of it was done.
+        touched.iter().for_each(|owner| self.wakers.wake(&host.name, owner));
+        result
+    }
+
+    async fn run_steps(&self, host: &Host, plan: &Plan) -> Result<(), LinkError> {
         for step in &plan.steps {
             let results = join_all(step.iter().map(|action| self.write(host, action))).await;
             results.into_iter().collect::<Result<(), LinkError>>()?;
         }
         Ok(())
+    }
+
+    /// Carries out an action on users, bounded as every write is.
+    pub(super) async fn write_user(&self, action: &UserAction) -> Result<(), LinkError> {
+        let _of_all = self.writes.acquire().await.ok();
+        self.call("write", |admin| admin.execute_user(action)).await
     }
 
     async fn write(&self, host: &Host, action: &Action) -> Result<(), LinkError> {
@@ -210,7 +233,7 @@ mod tests {
     fn link() -> (Arc<FakeBroker>, Link) {
         let broker = Arc::new(FakeBroker::default());
         let admin: Arc<dyn BrokerAdmin> = broker.clone();
-        (broker, Link::new("a/main".into(), "u".into(), admin, Metrics::default()))
+        (broker, Link::new("a/main".into(), "u".into(), admin, Wakers::new().0, Metrics::default()))
     }
 
     #[tokio::test]

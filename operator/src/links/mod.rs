@@ -13,6 +13,7 @@ pub mod news;
 pub mod observer;
 pub mod probe;
 pub mod registry;
+pub mod users;
 pub mod wakers;
 
 pub use link::{Link, LinkError};

@@ -33,6 +33,8 @@ const FIGURES_AT_LEAST_EVERY: Duration = Duration::from_secs(20);
 const FIGURES_AT_ONCE: usize = 100;
 /// How long a Broker is silent before its Queues say so.
 const SILENCE: Duration = Duration::from_secs(10);
+/// Changes of users are gathered for so long: a Client is made by several.
+const GATHER_USERS: Duration = Duration::from_millis(300);
 /// Virtual hosts read at once.
 const READS_AT_ONCE: usize = 4;
 
@@ -76,6 +78,7 @@ impl Observer {
         let mut gathered = Gathered::default();
         let mut stale = VecDeque::new();
         let mut silent = false;
+        let mut users_due: Option<Instant> = None;
         loop {
             let due = gathered.due();
             tokio::select! {
@@ -83,7 +86,11 @@ impl Observer {
                 Some(heard) = heard.recv() => match heard {
                     Heard::Happened(event) => {
                         self.metrics.broker_events.inc();
-                        gathered.add(event);
+                        if events::is_about_users(&event) {
+                            users_due.get_or_insert_with(|| Instant::now() + GATHER_USERS);
+                        } else {
+                            gathered.add(event);
+                        }
                     }
                     // What happened while nobody listened is not known.
                     Heard::Connected => self.read_all().await,
@@ -97,6 +104,10 @@ impl Observer {
                         })
                     };
                     self.read(self.link.hosts().into_iter().filter(concerned).collect()).await;
+                }
+                () = sleep_until(users_due.unwrap_or_else(Instant::now)), if users_due.is_some() => {
+                    users_due = None;
+                    self.read_users().await;
                 }
                 _ = resync.tick() => self.read_all().await,
                 _ = figures.tick() => {
@@ -112,6 +123,18 @@ impl Observer {
 
     async fn read_all(&self) {
         self.read(self.link.hosts()).await;
+        self.read_users().await;
+    }
+
+    /// One read serves all Clients. Without a Client nobody needs it.
+    async fn read_users(&self) {
+        if !self.link.users.are_known() {
+            return;
+        }
+        match self.link.refresh_users().await {
+            Ok(changed) => changed.iter().for_each(|(namespace, name)| self.wakers.wake_client(namespace, name)),
+            Err(error) => tracing::debug!(broker = self.link.key, %error, "users not read"),
+        }
     }
 
     async fn read(&self, hosts: Vec<Arc<Host>>) {

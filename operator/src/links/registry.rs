@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use entente_broker::rabbitmq::{Endpoint, RabbitMq};
+use entente_core::client::secret::Endpoint as ClientEndpoint;
 use entente_core::cluster::names;
 use entente_crds::Broker;
 use k8s_openapi::ByteString;
@@ -53,6 +54,14 @@ pub struct Access {
     pub amqp_port: u16,
 }
 
+impl Access {
+    /// What a workload needs to connect, without credentials.
+    fn client_endpoint(&self) -> ClientEndpoint {
+        let ca = self.endpoint.ca_pem.as_ref().map(|pem| String::from_utf8_lossy(pem).into_owned());
+        ClientEndpoint { host: self.host.clone(), port: self.amqp_port, tls: ca.is_some(), ca }
+    }
+}
+
 /// All links.
 pub struct Links {
     client: Client,
@@ -69,6 +78,7 @@ pub struct Links {
 #[derive(Debug)]
 struct Slot {
     link: Arc<Link>,
+    access: Access,
     observer: JoinHandle<()>,
 }
 
@@ -107,19 +117,24 @@ impl Links {
         let mut links = self.by_uid.lock().await;
         let slot = links.entry(uid.clone()).or_insert_with(|| {
             let key = entente_core::object::broker_key(broker);
-            let link = Arc::new(Link::new(key, uid, Arc::new(admin), self.metrics.clone()));
+            let link = Arc::new(Link::new(key, uid, Arc::new(admin), self.wakers.clone(), self.metrics.clone()));
             let observer = Observer {
                 link: Arc::clone(&link),
-                access,
+                access: access.clone(),
                 replica: self.replica.clone(),
                 observation: self.observation,
                 activity: self.activity.clone(),
                 metrics: self.metrics.clone(),
                 wakers: self.wakers.clone(),
             };
-            Slot { link, observer: tokio::spawn(observer.run()) }
+            Slot { link, access, observer: tokio::spawn(observer.run()) }
         });
         Ok(Arc::clone(&slot.link))
+    }
+
+    /// Where clients of a Broker connect, by the link's own knowledge; `None` where there is no link.
+    pub async fn endpoint(&self, uid: &str) -> Option<ClientEndpoint> {
+        self.by_uid.lock().await.get(uid).map(|slot| slot.access.client_endpoint())
     }
 
     /// Drops a link whose credentials are no longer accepted: the next one reads the Secret again.

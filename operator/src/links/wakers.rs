@@ -1,7 +1,7 @@
 //! Whom a change at a broker concerns.
 
 use entente_core::topology::names::Owner;
-use entente_crds::{Queue, Subscription, Topic};
+use entente_crds::{Client, Queue, Subscription, Topic};
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -11,6 +11,7 @@ pub struct Wakers {
     queues: UnboundedSender<ObjectRef<Queue>>,
     topics: UnboundedSender<ObjectRef<Topic>>,
     subscriptions: UnboundedSender<ObjectRef<Subscription>>,
+    clients: UnboundedSender<ObjectRef<Client>>,
 }
 
 /// Objects to visit, by kind.
@@ -22,6 +23,8 @@ pub struct Woken {
     pub topics: UnboundedReceiver<ObjectRef<Topic>>,
     /// Subscriptions.
     pub subscriptions: UnboundedReceiver<ObjectRef<Subscription>>,
+    /// Clients.
+    pub clients: UnboundedReceiver<ObjectRef<Client>>,
 }
 
 impl Wakers {
@@ -30,8 +33,16 @@ impl Wakers {
         let (queues, woken_queues) = unbounded_channel();
         let (topics, woken_topics) = unbounded_channel();
         let (subscriptions, woken_subscriptions) = unbounded_channel();
-        let woken = Woken { queues: woken_queues, topics: woken_topics, subscriptions: woken_subscriptions };
-        (Self { queues, topics, subscriptions }, woken)
+        let (clients, woken_clients) = unbounded_channel();
+        let woken =
+            Woken { queues: woken_queues, topics: woken_topics, subscriptions: woken_subscriptions, clients: woken_clients };
+        (Self { queues, topics, subscriptions, clients }, woken)
+    }
+
+    /// Wakes a Client.
+    pub fn wake_client(&self, namespace: &str, name: &str) {
+        // The receiver is gone only while the process ends.
+        let _ = self.clients.send(ObjectRef::new(name).within(namespace));
     }
 
     /// Wakes the object that something in a virtual host belongs to.

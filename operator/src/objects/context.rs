@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 use super::home::Kind;
 use super::writes::Written;
 use crate::activity::Activity;
+use crate::client::news::Sightings;
 use crate::lanes::Lanes;
 use crate::links::Links;
 use crate::metrics::Metrics;
@@ -30,6 +31,8 @@ pub struct Shared {
     pub namespaces: Store<Namespace>,
     /// Every Topic.
     pub topics: Store<Topic>,
+    /// What Clients hear of other kinds.
+    pub sightings: Sightings,
     /// Brokers that can be asked.
     pub links: Arc<Links>,
     /// Where Events go.

@@ -38,6 +38,7 @@ pub async fn run<K: Kind>(
         .inspect({
             let (ctx, objects) = (Arc::clone(&ctx), objects.clone());
             move |event| {
+                ctx.sightings.see(event);
                 if let Some(object) = vanished(event).cloned() {
                     let (ctx, objects) = (Arc::clone(&ctx), objects.clone());
                     tokio::spawn(async move {

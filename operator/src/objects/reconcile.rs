@@ -35,7 +35,7 @@ const HOLD_BACK: Duration = Duration::from_secs(1);
 /// After this it is done all the same.
 const HELD_BACK_AT_MOST: Duration = Duration::from_secs(30);
 /// The queues say that they are unseen when their Broker has been silent for so long.
-const SILENCE: Duration = Duration::from_secs(10);
+pub const SILENCE: Duration = Duration::from_secs(10);
 
 /// A write to the API server failed; the visit is repeated.
 #[derive(Debug, thiserror::Error)]
@@ -115,7 +115,8 @@ async fn end<K: Kind>(
     Ok(action)
 }
 
-fn not_linked(broker: &Broker, no_link: &NoLink) -> Outcome {
+/// Why there is no way to a Broker, for the status.
+pub fn not_linked(broker: &Broker, no_link: &NoLink) -> Outcome {
     match no_link {
         NoLink::NoCredentials(_) if !is_ready(broker) => Outcome::NotReady {
             reason: reasons::BROKER_NOT_READY,
@@ -128,7 +129,8 @@ fn not_linked(broker: &Broker, no_link: &NoLink) -> Outcome {
     }
 }
 
-fn is_ready(broker: &Broker) -> bool {
+/// Whether a Broker says that it serves.
+pub fn is_ready(broker: &Broker) -> bool {
     broker.status.as_ref().is_some_and(|status| is_true(&status.conditions, types::READY))
 }
 

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use entente_crds::meta::FINALIZER;
-use kube::ResourceExt;
 use kube::runtime::watcher::Event;
+use kube::{Resource, ResourceExt};
 
 use super::context::Context;
 use super::deletion;
@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 const ATTEMPTS: u32 = 30;
 
 /// The object of a watch event that says that it went in spite of our finalizer.
-pub fn vanished<K: Kind, E>(event: &Result<Event<K>, E>) -> Option<&K> {
+pub fn vanished<K: Resource, E>(event: &Result<Event<K>, E>) -> Option<&K> {
     let Ok(Event::Delete(object)) = event else { return None };
     // The event shows the object as it was last stored. One whose deletion waited for finalizers has a deletion time there.
     let held = object.meta().deletion_timestamp.is_none() && object.finalizers().iter().any(|name| name == FINALIZER);

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use entente_core::conditions;
+use entente_core::object::Reported;
 use entente_crds::condition::types;
 use entente_crds::meta::FINALIZER;
 use k8s_openapi::NamespaceResourceScope;
@@ -27,22 +28,22 @@ const TOLD_AFTER: Duration = Duration::from_secs(10);
 /// A reconcile may start from an object that the watch has not brought up to date yet. Deciding on its old
 /// status would write the same again, with another time.
 #[derive(Debug)]
-pub struct Written<K: Kind>(Mutex<HashMap<String, Last<K>>>);
+pub struct Written<K: Reported>(Mutex<HashMap<String, Last<K>>>);
 
 #[derive(Clone, Debug)]
-struct Last<K: Kind> {
+struct Last<K: Reported> {
     /// The version of the object that the status was computed from.
     from: String,
     status: K::Status,
 }
 
-impl<K: Kind> Default for Written<K> {
+impl<K: Reported> Default for Written<K> {
     fn default() -> Self {
         Self(Mutex::default())
     }
 }
 
-impl<K: Kind> Written<K> {
+impl<K: Reported> Written<K> {
     /// The object with the status that it has by now.
     pub fn refresh(&self, object: &K) -> K {
         let mut object = object.clone();
@@ -84,6 +85,16 @@ fn count(shared: &Shared, kind: &'static str) {
 
 /// Writes the status if it differs, and tells an Event if `Ready` changed its reason.
 pub async fn status<K: Kind>(ctx: &Context<K>, object: &K, status: K::Status) -> Result<(), kube::Error> {
+    report(&ctx.shared, &ctx.written, object, status).await
+}
+
+/// The same for a kind of another pipeline.
+pub async fn report<K: Reported>(
+    shared: &Shared,
+    written: &Written<K>,
+    object: &K,
+    status: K::Status,
+) -> Result<(), kube::Error> {
     if object.last_status() == Some(&status) {
         return Ok(());
     }
@@ -98,16 +109,16 @@ pub async fn status<K: Kind>(ctx: &Context<K>, object: &K, status: K::Status) ->
     // With the UID: another object of this name may be there by now, which knows nothing of this one's status.
     let patch = Patch::Merge(json!({"metadata": {"uid": object.uid()}, "status": after}));
     {
-        let _pass = ctx.lanes.enter(&object.namespace().unwrap_or_default()).await;
-        count(ctx, K::KIND);
-        api(ctx, object).patch_status(&object.name_any(), &PatchParams::default(), &patch).await?;
+        let _pass = shared.lanes.enter(&object.namespace().unwrap_or_default()).await;
+        count(shared, K::KIND);
+        api(shared, object).patch_status(&object.name_any(), &PatchParams::default(), &patch).await?;
     }
-    ctx.written.note(object, &status);
-    tell_of_ready(ctx, object, &status);
+    written.note(object, &status);
+    tell_of_ready(shared, object, &status);
     Ok(())
 }
 
-fn tell_of_ready<K: Kind>(shared: &Shared, object: &K, status: &K::Status) {
+fn tell_of_ready<K: Reported>(shared: &Shared, object: &K, status: &K::Status) {
     let Some(ready) = conditions::get(K::conditions(status), types::READY) else { return };
     let before = object.last_status().and_then(|status| conditions::get(K::conditions(status), types::READY));
     if before.is_some_and(|before| before.reason == ready.reason) {
@@ -149,14 +160,14 @@ pub fn is_held<K: Resource>(object: &K) -> bool {
 }
 
 /// Adds our finalizer. Must be done before anything is made at the broker, or a deletion in between would leave it there.
-pub async fn add_finalizer<K: Kind>(shared: &Shared, object: &K) -> Result<K, kube::Error> {
+pub async fn add_finalizer<K: Reported>(shared: &Shared, object: &K) -> Result<K, kube::Error> {
     let mut finalizers = object.finalizers().to_vec();
     finalizers.push(FINALIZER.to_owned());
     set_finalizers(shared, object, &finalizers).await
 }
 
 /// Removes our finalizer, after which the object may be gone.
-pub async fn remove_finalizer<K: Kind>(shared: &Shared, object: &K) -> Result<(), kube::Error> {
+pub async fn remove_finalizer<K: Reported>(shared: &Shared, object: &K) -> Result<(), kube::Error> {
     let finalizers: Vec<String> = object.finalizers().iter().filter(|name| *name != FINALIZER).cloned().collect();
     match set_finalizers(shared, object, &finalizers).await {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
@@ -164,7 +175,7 @@ pub async fn remove_finalizer<K: Kind>(shared: &Shared, object: &K) -> Result<()
     }
 }
 
-async fn set_finalizers<K: Kind>(shared: &Shared, object: &K, finalizers: &[String]) -> Result<K, kube::Error> {
+async fn set_finalizers<K: Reported>(shared: &Shared, object: &K, finalizers: &[String]) -> Result<K, kube::Error> {
     // With the version: another's finalizer that came meanwhile must not be overwritten.
     let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": object.resource_version()}});
     let _pass = shared.lanes.enter(&object.namespace().unwrap_or_default()).await;

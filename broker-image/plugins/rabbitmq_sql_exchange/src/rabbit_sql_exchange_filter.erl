@@ -29,7 +29,13 @@ eval(Filter, Container) -> rabbit_amqp_filter_sql:eval(Filter, Container).
 -spec explain(binary()) -> binary().
 explain(Sql) ->
     Reason = try reason(Sql) catch _:_ -> "it cannot be parsed" end,
-    unicode:characters_to_binary(Reason).
+    ascii(unicode:characters_to_list(Reason)).
+
+%% The HTTP API fails with a 500 on a reason that is not ASCII, and the author of the filter would not see it.
+ascii(Text) when is_list(Text) ->
+    iolist_to_binary([if C >= 32, C < 127 -> C; true -> io_lib:format("\\x{~.16B}", [C]) end || C <- Text]);
+ascii(_) ->
+    <<"it cannot be parsed">>.
 
 reason(Sql) ->
     case unicode:characters_to_list(Sql) of

@@ -31,6 +31,14 @@ refused_test_() ->
                 <<"price like 'x'">>, <<"(a = 1">>, <<"a = 1)">>, <<"NOT">>, <<"unknown_function(1)">>,
                 <<"a = 'unclosed">>, <<0>>]].
 
+%% The HTTP API cannot give a reason that is not ASCII.
+reason_is_ascii_test_() ->
+    [begin
+         {error, Reason} = rabbit_sql_exchange_filter:parse(Sql),
+         ?_assertEqual([], [Byte || <<Byte>> <= Reason, Byte < 32 orelse Byte > 126])
+     end
+     || Sql <- [<<"größe = 1"/utf8>>, <<"a = ‘x’"/utf8>>, <<16#FEFF/utf8, "a = 1">>, <<"a", 16#A0/utf8, "= 1">>]].
+
 matches_test_() ->
     [{lists:flatten(io_lib:format("~ts / ~p", [Sql, Properties])),
       ?_assertEqual(Expected, matches(Sql, amqp(Properties)))}
@@ -50,6 +58,12 @@ matches_test_() ->
              {false, <<"price > 10">>, []},
              {false, <<"NOT (price > 10)">>, []},
              {false, <<"price = 1 OR other = 2">>, [{<<"price">>, {int, 3}}]}]].
+
+%% What Erlang has no simple value for is as if it were not there.
+absent_values_test_() ->
+    [{lists:flatten(io_lib:format("~p", [Value])), ?_assert(matches(<<"x IS NULL">>, amqp([{<<"x">>, Value}])))}
+     || Value <- [null, {list, [{int, 1}]}, {map, []}, {array, int, [{int, 1}]}, {as_is, 16#82, <<16#7FF8:16, 0:48>>},
+                  {as_is, 16#82, <<16#7FF0:16, 0:48>>}, {as_is, 16#74, <<1:32>>}, {as_is, 16#94, <<1:128>>}]].
 
 properties_section_test_() ->
     Msg = amqp(#{subject => {utf8, <<"order.created">>}, message_id => {utf8, <<"id-1">>}}, []),

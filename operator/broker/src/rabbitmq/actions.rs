@@ -14,6 +14,7 @@ pub async fn execute(http: &Http, host: &str, action: &Action) -> Result<(), Adm
             let body = json!({"description": description, "tags": tags.join(","), "default_queue_type": "quorum"});
             http.put(&path(&["vhosts", name])?, &body).await
         }
+        Action::DeleteVirtualHost => http.delete(&path(&["vhosts", host])?).await,
         Action::SetLimit { name, value: Some(value) } => {
             http.put(&path(&["vhost-limits", host, name])?, &json!({"value": value})).await
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use entente_core::orphans::Listed;
 use entente_core::topology::model::{Arguments, Binding as BindingModel, ExchangeDeclaration, Policy as PolicyModel, QueueKind};
 use entente_core::topology::observed::{Counts, ObservedQueue};
 use serde::Deserialize;
@@ -37,6 +38,20 @@ impl From<Node> for NodeModel {
 pub struct VirtualHost {
     #[serde(default)]
     pub tags: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct ListedVirtualHost {
+    name: String,
+    #[serde(default)]
+    tags: Vec<String>,
+}
+
+impl From<ListedVirtualHost> for Listed {
+    fn from(host: ListedVirtualHost) -> Self {
+        let ListedVirtualHost { name, tags } = host;
+        Self { name, tags: tags.into_iter().collect() }
+    }
 }
 
 #[derive(Debug, Deserialize)]

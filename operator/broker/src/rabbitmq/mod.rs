@@ -5,11 +5,13 @@
 mod actions;
 mod answers;
 mod http;
+mod users;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use entente_core::orphans::Listed;
 use entente_core::topology::observed::{ObservedQueue, ObservedVirtualHost};
 use entente_core::topology::plan::Action;
 use futures::try_join;
@@ -46,6 +48,11 @@ impl BrokerAdmin for RabbitMq {
 
     async fn nodes(&self) -> Result<Vec<Node>, AdminError> {
         let answer: Vec<answers::Node> = self.http.get(&path(&["nodes"])?).await?;
+        Ok(answer.into_iter().map(Into::into).collect())
+    }
+
+    async fn virtual_hosts(&self) -> Result<Vec<Listed>, AdminError> {
+        let answer: Vec<answers::ListedVirtualHost> = self.http.get(&path(&["vhosts"])?.with_query("columns=name,tags")).await?;
         Ok(answer.into_iter().map(Into::into).collect())
     }
 

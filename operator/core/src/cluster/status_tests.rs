@@ -233,7 +233,7 @@ fn a_pause_keeps_what_was_seen() {
 #[test]
 fn the_patch_leaves_the_fields_of_others_alone() {
     let mut before = formed();
-    before.orphans.push(Orphan { virtual_host: "gone".into(), queues: 1, messages: 2, since: Time(at(1)) });
+    before.orphans.push(Orphan { virtual_host: "gone".into(), queues: 1, messages: Some(2), since: Time(at(1)) });
     let mut after =
         next(&before, &spec(|_| {}), &view(&pods(&[true, true, false]), Answer::Seen(&seen(&[true, true, false]))), at(20));
     after.orphans.clear();

@@ -10,13 +10,28 @@ use entente_crds::queue::{DeletionPolicy, QueueStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use crate::object::{Decision, Object, Outcome, Place, Refusal, Stages};
+use crate::object::{Decision, Object, Outcome, Place, Refusal, Reported, Stages};
 use crate::topology::observed::ObservedVirtualHost;
+
+impl Reported for Queue {
+    type Status = QueueStatus;
+    const KIND: &'static str = "Queue";
+
+    fn last_status(&self) -> Option<&QueueStatus> {
+        self.status.as_ref()
+    }
+
+    fn set_last_status(&mut self, status: Option<QueueStatus>) {
+        self.status = status;
+    }
+
+    fn conditions(status: &QueueStatus) -> &[Condition] {
+        &status.conditions
+    }
+}
 
 impl Object for Queue {
     type Settings = validate::Settings;
-    type Status = QueueStatus;
-    const KIND: &'static str = "Queue";
 
     fn validate(&self) -> Result<validate::Settings, Refusal> {
         validate::validate(self)
@@ -40,18 +55,6 @@ impl Object for Queue {
 
     fn next_status(&self, outcome: &Outcome, place: Option<Place<'_, validate::Settings>>, now: Timestamp) -> QueueStatus {
         status::status(self, outcome, place, now)
-    }
-
-    fn last_status(&self) -> Option<&QueueStatus> {
-        self.status.as_ref()
-    }
-
-    fn set_last_status(&mut self, status: Option<QueueStatus>) {
-        self.status = status;
-    }
-
-    fn conditions(status: &QueueStatus) -> &[Condition] {
-        &status.conditions
     }
 
     fn broker_of(status: &QueueStatus) -> Option<&str> {

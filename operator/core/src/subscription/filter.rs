@@ -10,9 +10,20 @@ pub const SQL_ARGUMENT: &str = "x-sql-filter";
 /// Binding argument with wildcards over the subject.
 pub const SUBJECT_ARGUMENT: &str = "x-subject-filter";
 
+/// The HTTP API takes a binding of at most 5000 bytes of JSON; names and the rest of it need some.
+const MAX_JSON: usize = 4_500;
+
 /// Checks an SQL filter; the error says where and what to do.
+/// With the line and a caret under the place, as compilers do.
 pub fn check_sql(sql: &str) -> Result<(), String> {
-    crate::filter::parse(sql).map(drop).map_err(|error| error.to_string())
+    crate::filter::parse(sql).map_err(|error| error.render())?;
+    let bytes = Value::from(sql).to_string().len();
+    if bytes > MAX_JSON {
+        return Err(format!(
+            "it has {bytes} bytes as JSON, and the broker takes at most {MAX_JSON}; make it shorter, or use several Subscriptions"
+        ));
+    }
+    Ok(())
 }
 
 /// The arguments that stand for a filter. Without a filter there are none, and everything matches.
@@ -34,7 +45,12 @@ pub fn arguments(filter: Option<&Filter>, problems: &mut Vec<String>) -> BTreeMa
         (None, None, Some(properties)) => {
             let values = properties.iter().map(|(name, value)| (name.clone(), json(value))).collect();
             match crate::filter::properties::to_sql(&values) {
-                Ok(sql) => BTreeMap::from([(SQL_ARGUMENT.to_owned(), sql)]),
+                Ok(sql) => {
+                    if let Err(error) = check_sql(&sql) {
+                        problems.push(format!("filter.properties: {error}"));
+                    }
+                    BTreeMap::from([(SQL_ARGUMENT.to_owned(), sql)])
+                }
                 Err(error) => {
                     problems.push(format!("filter.properties: {error}"));
                     BTreeMap::new()

@@ -12,7 +12,7 @@ use entente_crds::subscription::SubscriptionStatus;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use crate::object::{Decision, Object, Outcome, Place, Refusal, Stages};
+use crate::object::{Decision, Object, Outcome, Place, Refusal, Reported, Stages};
 use crate::queue;
 use crate::topology::names::subscription_queue;
 use crate::topology::observed::ObservedVirtualHost;
@@ -23,10 +23,25 @@ pub fn queue_of(subscription: &Subscription) -> String {
     subscription_queue(&text(&subscription.metadata.namespace), &text(&subscription.metadata.name))
 }
 
-impl Object for Subscription {
-    type Settings = validate::Settings;
+impl Reported for Subscription {
     type Status = SubscriptionStatus;
     const KIND: &'static str = "Subscription";
+
+    fn last_status(&self) -> Option<&SubscriptionStatus> {
+        self.status.as_ref()
+    }
+
+    fn set_last_status(&mut self, status: Option<SubscriptionStatus>) {
+        self.status = status;
+    }
+
+    fn conditions(status: &SubscriptionStatus) -> &[Condition] {
+        &status.conditions
+    }
+}
+
+impl Object for Subscription {
+    type Settings = validate::Settings;
 
     fn validate(&self) -> Result<validate::Settings, Refusal> {
         validate::validate(self)
@@ -57,18 +72,6 @@ impl Object for Subscription {
 
     fn next_status(&self, outcome: &Outcome, place: Option<Place<'_, validate::Settings>>, now: Timestamp) -> SubscriptionStatus {
         status::status(self, outcome, place, now)
-    }
-
-    fn last_status(&self) -> Option<&SubscriptionStatus> {
-        self.status.as_ref()
-    }
-
-    fn set_last_status(&mut self, status: Option<SubscriptionStatus>) {
-        self.status = status;
-    }
-
-    fn conditions(status: &SubscriptionStatus) -> &[Condition] {
-        &status.conditions
     }
 
     fn broker_of(status: &SubscriptionStatus) -> Option<&str> {

@@ -9,7 +9,7 @@ use entente_crds::topic::{TopicDeletionPolicy, TopicStatus, Unrouted};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use crate::object::{Decision, Object, Outcome, Place, Refusal, Stages, broker_key, set_outcome};
+use crate::object::{Decision, Object, Outcome, Place, Refusal, Reported, Stages, broker_key, set_outcome};
 use crate::taps;
 use crate::topology::names::{Owner, exchange_address, queue_address, unrouted_queue};
 use crate::topology::observed::ObservedVirtualHost;
@@ -22,10 +22,25 @@ pub fn subscribed(topic: &str, observed: &ObservedVirtualHost) -> usize {
     queues.map(|binding| &binding.destination).collect::<std::collections::BTreeSet<_>>().len()
 }
 
-impl Object for Topic {
-    type Settings = validate::Settings;
+impl Reported for Topic {
     type Status = TopicStatus;
     const KIND: &'static str = "Topic";
+
+    fn last_status(&self) -> Option<&TopicStatus> {
+        self.status.as_ref()
+    }
+
+    fn set_last_status(&mut self, status: Option<TopicStatus>) {
+        self.status = status;
+    }
+
+    fn conditions(status: &TopicStatus) -> &[Condition] {
+        &status.conditions
+    }
+}
+
+impl Object for Topic {
+    type Settings = validate::Settings;
 
     fn validate(&self) -> Result<validate::Settings, Refusal> {
         validate::validate(self)
@@ -57,18 +72,6 @@ impl Object for Topic {
             locate(&mut status, &self.metadata.name.clone().unwrap_or_default(), &place, now);
         }
         status
-    }
-
-    fn last_status(&self) -> Option<&TopicStatus> {
-        self.status.as_ref()
-    }
-
-    fn set_last_status(&mut self, status: Option<TopicStatus>) {
-        self.status = status;
-    }
-
-    fn conditions(status: &TopicStatus) -> &[Condition] {
-        &status.conditions
     }
 
     fn broker_of(status: &TopicStatus) -> Option<&str> {

@@ -6,6 +6,7 @@ use super::foundation::{DEAD_LETTER_EXCHANGE, DISCARD, shared_policies};
 use super::model::Binding;
 use super::names::Owner;
 use super::observed::{ObservedQueue, ObservedVirtualHost};
+use super::plan::{Action, Plan};
 
 /// The difference between two observations, by the object it concerns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,6 +56,26 @@ pub fn affected(old: &ObservedVirtualHost, new: &ObservedVirtualHost) -> Affecte
         affected.structure.extend(owners.into_iter().flatten().chain(from));
     }
     affected
+}
+
+/// Objects at the other end of the bindings that a plan makes or removes: their status speaks of them.
+pub fn touched(plan: &Plan, before: &ObservedVirtualHost) -> BTreeSet<Owner> {
+    let mut touched = BTreeSet::new();
+    for action in plan.actions() {
+        match action {
+            Action::Bind(binding) | Action::Unbind(binding) => touched.extend(Owner::of_exchange(&binding.source)),
+            Action::DeleteQueue { name } => {
+                let bound = before.bindings.iter().filter(|binding| binding.destination == *name);
+                touched.extend(bound.filter_map(|binding| Owner::of_exchange(&binding.source)));
+            }
+            Action::DeleteExchange { name } => {
+                let bound = before.bindings.iter().filter(|binding| binding.source == *name);
+                touched.extend(bound.filter_map(|binding| Owner::of_queue(&binding.destination)));
+            }
+            _ => {}
+        }
+    }
+    touched
 }
 
 /// Every object of which something is in the virtual host.
@@ -119,6 +140,19 @@ mod tests {
                 assert!(!found.everything && found.structure.contains(&q()), "{found:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_subscription_that_comes_or_goes_concerns_its_topic_and_the_other_way_round() {
+        let topic = BTreeSet::from([Owner::Topic("t".into())]);
+        let subscription = Owner::Subscription { namespace: "n".into(), name: "s".into() };
+        let binding = Binding::new("t", "subscription.n.s", "");
+        let mut before = ObservedVirtualHost::default();
+        before.bindings.insert(binding.clone());
+        let ask = |action: Action| touched(&Plan { steps: vec![vec![action]] }, &before);
+        assert_eq!(ask(Action::Bind(binding)), topic);
+        assert_eq!(ask(Action::DeleteQueue { name: "subscription.n.s".into() }), topic);
+        assert_eq!(ask(Action::DeleteExchange { name: "t".into() }), BTreeSet::from([subscription]));
     }
 
     #[test]

@@ -15,6 +15,8 @@ use super::plan::{Action, Plan};
 
 /// Tag of every virtual host of ours, whichever Broker it is of.
 pub const MANAGED_TAG: &str = "entente";
+/// Beginning of the tag that says since when the namespace of a virtual host is gone, in seconds of Unix time.
+pub const ORPHAN_TAG: &str = "entente-orphan-since-";
 /// Direct exchange that dead letters of all queues pass; bindings decide where each queue's go.
 pub const DEAD_LETTER_EXCHANGE: &str = "entente.dead-letters";
 /// Exchange and queue that take messages of Topics with `unrouted: Discard`, and drop them.
@@ -124,7 +126,13 @@ pub fn diff(host: &VirtualHost, limits: &[(&str, Option<i64>)], observed: Option
             plan.step(vec![Action::CreateVirtualHost(host.clone())]);
             &absent
         }
-        Some(seen) if host.tags.iter().all(|tag| seen.tags.contains(tag)) => seen,
+        Some(seen) if host.tags.iter().all(|tag| seen.tags.contains(tag)) => {
+            // Whoever makes something here has a namespace: what was an orphan is none any more.
+            if seen.tags.iter().any(|tag| tag.starts_with(ORPHAN_TAG)) {
+                plan.step(vec![Action::CreateVirtualHost(host.clone())]);
+            }
+            seen
+        }
         Some(seen) => return Err(NotOurs { name: host.name.clone(), tags: seen.tags.clone() }),
     };
     let mut step = Vec::new();
@@ -180,6 +188,17 @@ mod tests {
         let foreign = complete(&virtual_host("shop", "u2"));
         assert!(diff(&host, &NO_LIMITS, Some(&foreign)).is_err());
         assert!(diff(&host, &NO_LIMITS, Some(&ObservedVirtualHost::default())).is_err());
+    }
+
+    #[test]
+    fn i1_what_is_used_again_is_no_orphan() {
+        let host = virtual_host("shop", "u1");
+        let mut seen = complete(&host);
+        seen.tags.insert(format!("{ORPHAN_TAG}1800000000"));
+        let plan = diff(&host, &NO_LIMITS, Some(&seen)).unwrap();
+        plan.actions().for_each(|action| seen.note(action));
+        assert!(!seen.tags.iter().any(|tag| tag.starts_with(ORPHAN_TAG)), "{seen:?}");
+        assert!(diff(&host, &NO_LIMITS, Some(&seen)).unwrap().is_empty());
     }
 
     #[test]

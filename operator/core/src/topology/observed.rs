@@ -69,7 +69,8 @@ impl ObservedVirtualHost {
     /// The broker remains the judge: the next read replaces all of this.
     pub fn note(&mut self, action: &Action) {
         match action {
-            Action::CreateVirtualHost(host) => self.tags.extend(host.tags.iter().cloned()),
+            Action::CreateVirtualHost(host) => self.tags = host.tags.iter().cloned().collect(),
+            Action::DeleteVirtualHost => *self = Self::default(),
             Action::SetLimit { name, value } => match value {
                 Some(value) => {
                     self.limits.insert(name.clone(), *value);

@@ -11,6 +11,8 @@ use super::model::{Binding, ExchangeDeclaration, Policy, QueueDeclaration, Virtu
 pub enum Action {
     /// Create the virtual host.
     CreateVirtualHost(VirtualHost),
+    /// Delete the virtual host and all that is in it.
+    DeleteVirtualHost,
     /// Set or clear (`None`) a limit of the virtual host, such as `max-queues`.
     SetLimit {
         /// RabbitMQ's name of the limit.
@@ -49,6 +51,7 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CreateVirtualHost(host) => write!(f, "create virtual host {}", host.name),
+            Self::DeleteVirtualHost => f.write_str("delete the virtual host"),
             Self::SetLimit { name, value: Some(value) } => write!(f, "limit {name} to {value}"),
             Self::SetLimit { name, value: None } => write!(f, "clear limit {name}"),
             Self::PutPolicy(policy) => write!(f, "set policy {}", policy.name),

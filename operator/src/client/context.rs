@@ -1,0 +1,135 @@
+//! What the controller of Clients works with.
+
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use entente_core::client::access::Found;
+use entente_core::client::validate::{Entry, Target};
+use entente_core::object::broker_key;
+use entente_core::subscription::validate::topic_namespace;
+use entente_crds::{Broker, Client, Queue, Subscription, Topic};
+use kube::ResourceExt;
+use kube::runtime::reflector::{ObjectRef, Store};
+
+use crate::objects::writes::Written;
+use crate::objects::{Kind, Shared};
+
+/// What the controller works with.
+pub struct ClientContext {
+    /// What all controllers share.
+    pub shared: Arc<Shared>,
+    /// What was written last.
+    pub written: Written<Client>,
+    /// Every Queue.
+    pub queues: Store<Queue>,
+    /// Every Topic, from the watch whose changes wake Clients: another store may be a moment behind it.
+    pub topics: Store<Topic>,
+    /// Every Subscription.
+    pub subscriptions: Store<Subscription>,
+    /// How old the knowledge of users may be, and how often each Client is looked at.
+    pub resync: Duration,
+    /// When this process wrote which Secret, by the Client's uid: a clock that does not jump.
+    pub passwords: Passwords,
+}
+
+impl Deref for ClientContext {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
+}
+
+/// When passwords were made by this process.
+#[derive(Debug, Default)]
+pub struct Passwords(Mutex<HashMap<String, (String, Instant)>>);
+
+impl Passwords {
+    /// A Secret with a new user was written.
+    pub fn note(&self, uid: &str, user: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_owned(), (user.to_owned(), Instant::now()));
+    }
+
+    /// For how long this user has been in the Secret, if this process put it there.
+    pub fn age(&self, uid: &str, user: &str) -> Option<Duration> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(uid).filter(|(known, _)| known == user).map(|(_, at)| at.elapsed())
+    }
+
+    /// Forgets a Client that is gone.
+    pub fn forget(&self, uid: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+}
+
+/// What an entry refers to, held.
+pub enum Referred {
+    /// Nothing of that name.
+    Nothing,
+    /// A Queue.
+    Queue(Arc<Queue>),
+    /// A Topic.
+    Topic(Arc<Topic>),
+    /// A Subscription and its Topic.
+    Subscription(Arc<Subscription>, Option<Arc<Topic>>),
+}
+
+impl Referred {
+    /// The same, lent.
+    pub fn found(&self) -> Found<'_> {
+        match self {
+            Self::Nothing => Found::Nothing,
+            Self::Queue(queue) => Found::Queue(queue),
+            Self::Topic(topic) => Found::Topic(topic),
+            Self::Subscription(subscription, topic) => Found::Subscription(subscription, topic.as_deref()),
+        }
+    }
+
+    /// Whether it is on this Broker.
+    pub fn is_on(&self, broker: &Broker, shared: &Shared) -> bool {
+        let home = match self {
+            Self::Nothing | Self::Subscription(_, None) => return false,
+            Self::Queue(queue) => queue.home(shared),
+            Self::Topic(topic) => topic.home(shared),
+            Self::Subscription(_, Some(topic)) => topic.home(shared),
+        };
+        home.is_ok_and(|home| home.broker.uid() == broker.uid())
+    }
+}
+
+impl ClientContext {
+    /// The Broker that serves a Client.
+    pub fn broker(&self, client: &Client) -> Result<Arc<Broker>, entente_core::resolve::Unresolved> {
+        let current = client.status.as_ref().and_then(|status| status.broker.as_deref());
+        self.shared.broker(client.spec.broker_ref.as_ref(), current, &client.namespace().unwrap_or_default())
+    }
+
+    /// The Broker that served a Client last, whether it still does or not. A status that somebody else wrote leads to no
+    /// users but this Client's own, whose names are made of its namespace and name.
+    pub fn last_broker(&self, client: &Client) -> Option<Arc<Broker>> {
+        let known = client.status.as_ref().and_then(|status| status.broker.as_deref())?;
+        self.brokers.state().into_iter().find(|broker| broker_key(broker) == known)
+    }
+
+    /// What an entry of a Client of this namespace refers to.
+    pub fn refer(&self, own: &str, entry: &Entry) -> Referred {
+        match &entry.target {
+            Target::Queue { namespace, name } => {
+                self.queues.get(&ObjectRef::new(name).within(namespace)).map_or(Referred::Nothing, Referred::Queue)
+            }
+            Target::Topic { namespace, name } => {
+                self.topics.get(&ObjectRef::new(name).within(namespace)).map_or(Referred::Nothing, Referred::Topic)
+            }
+            Target::Subscription { name } => match self.subscriptions.get(&ObjectRef::new(name).within(own)) {
+                None => Referred::Nothing,
+                Some(subscription) => {
+                    let topic = ObjectRef::new(&subscription.spec.topic_ref.name).within(&topic_namespace(&subscription));
+                    let topic = self.topics.get(&topic);
+                    Referred::Subscription(subscription, topic)
+                }
+            },
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Virtual hosts whose namespace is gone: marked, told in the Broker's status, deleted when their time is over.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use entente_broker::admin::BrokerAdmin;
+use entente_core::conditions::whole_second;
+use entente_core::orphans::{Step, decide, mark};
+use entente_core::topology::foundation::virtual_host;
+use entente_core::topology::plan::{Action, Plan};
+use entente_crds::Broker;
+use entente_crds::broker::Orphan;
+use futures::{Stream, StreamExt};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::api::{Api, ListParams, Patch, PatchParams};
+use kube::{Client, ResourceExt};
+use serde_json::json;
+
+use crate::links::{Link, Links};
+
+/// A namespace that goes causes several changes, and its virtual host is not urgent.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// What it works with.
+pub struct Keeper {
+    /// The Kubernetes API.
+    pub client: Client,
+    /// Every Broker.
+    pub brokers: kube::runtime::reflector::Store<Broker>,
+    /// Brokers that can be asked.
+    pub links: Arc<Links>,
+    /// Time between two looks where nothing changed.
+    pub every: Duration,
+}
+
+impl Keeper {
+    /// Looks now and then, and when namespaces or Brokers change. Ends with the changes.
+    pub async fn run(self, changes: impl Stream<Item = ()>) {
+        let mut changes = pin!(changes);
+        loop {
+            for broker in self.brokers.state() {
+                if broker.metadata.deletion_timestamp.is_some() {
+                    continue;
+                }
+                if let Err(error) = self.look(&broker).await {
+                    tracing::debug!(broker = broker.name_any(), %error, "orphans not looked at; tried again");
+                }
+            }
+            match tokio::time::timeout(self.every, changes.next()).await {
+                Ok(None) => return,
+                Ok(Some(())) => tokio::time::sleep(SETTLE).await,
+                Err(_) => {}
+            }
+        }
+    }
+
+    async fn look(&self, broker: &Broker) -> anyhow::Result<()> {
+        let link = self.links.get(broker).await?;
+        let hosts = link.read(BrokerAdmin::virtual_hosts).await?;
+        // Asked for, and not taken from what is watched: a watch that lags behind would make orphans. After the virtual
+        // hosts, so that one that was just made for a new namespace finds it.
+        let namespaces = self.namespaces().await?;
+        let retention = broker.spec.orphan_retention.as_millis()?;
+        let mut orphans = Vec::new();
+        for (name, step) in decide(&hosts, &link.uid, &namespaces, retention, Timestamp::now()) {
+            match step {
+                Step::Restore => {
+                    put_tags(&link, &name, None).await?;
+                    tracing::info!(
+                        broker = link.key,
+                        virtual_host = name,
+                        "its namespace is there again; it is no orphan any more"
+                    );
+                }
+                Step::Mark => {
+                    let now = Timestamp::now();
+                    put_tags(&link, &name, Some(mark(now))).await?;
+                    tracing::info!(
+                        broker = link.key,
+                        virtual_host = name,
+                        "its namespace is gone; it is kept for spec.orphanRetention"
+                    );
+                    orphans.extend(describe(&link, broker, &name, now).await?);
+                }
+                Step::Keep(since) => orphans.extend(describe(&link, broker, &name, since).await?),
+                Step::Delete => {
+                    let mut plan = Plan::default();
+                    plan.step(vec![Action::DeleteVirtualHost]);
+                    link.run(&link.host(&name), &plan).await?;
+                    link.forget_host(&name);
+                    tracing::info!(
+                        broker = link.key,
+                        virtual_host = name,
+                        "an orphan's time was over; it was deleted with its messages"
+                    );
+                }
+            }
+        }
+        self.tell(broker, orphans).await
+    }
+
+    async fn namespaces(&self) -> Result<BTreeSet<String>, kube::Error> {
+        let all = Api::<Namespace>::all(self.client.clone()).list_metadata(&ListParams::default()).await?;
+        Ok(all.iter().map(ResourceExt::name_any).collect())
+    }
+
+    async fn tell(&self, broker: &Broker, orphans: Vec<Orphan>) -> anyhow::Result<()> {
+        let known = broker.status.as_ref().map(|status| status.orphans.clone()).unwrap_or_default();
+        if orphans == known {
+            return Ok(());
+        }
+        let api: Api<Broker> = Api::namespaced(self.client.clone(), &broker.namespace().unwrap_or_default());
+        let patch = json!({"metadata": {"uid": broker.uid()}, "status": {"orphans": orphans}});
+        api.patch_status(&broker.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
+        Ok(())
+    }
+}
+
+/// Writes the tags of a virtual host of ours anew, with a mark or without any.
+async fn put_tags(link: &Link, name: &str, mark: Option<String>) -> anyhow::Result<()> {
+    let mut host = virtual_host(name, &link.uid);
+    host.tags.extend(mark);
+    let mut plan = Plan::default();
+    plan.step(vec![Action::CreateVirtualHost(host)]);
+    link.run(&link.host(name), &plan).await?;
+    Ok(())
+}
+
+/// What status says of an orphan. Nothing reads it any more but this, so that its figures are read here.
+async fn describe(link: &Link, broker: &Broker, name: &str, since: Timestamp) -> anyhow::Result<Option<Orphan>> {
+    // Nobody asks for its objects; its host need not be read again and again.
+    link.forget_host(name);
+    let queues = link.read(|admin| admin.read_queues(name)).await?;
+    let known: BTreeMap<&str, &Orphan> =
+        broker.status.iter().flat_map(|status| &status.orphans).map(|orphan| (orphan.virtual_host.as_str(), orphan)).collect();
+    let messages = queues.values().map(|queue| queue.counts.map(entente_core::topology::observed::Counts::messages)).sum();
+    Ok(Some(Orphan {
+        virtual_host: name.to_owned(),
+        queues: i64::try_from(queues.len())?,
+        // What is not known is not zero (invariant I5): the last known number stays.
+        messages: Option::or(messages, known.get(name).and_then(|orphan| orphan.messages)),
+        since: Time(whole_second(since)),
+    }))
+}
