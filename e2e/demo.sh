@@ -5,30 +5,44 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 begin=$SECONDS
 
-say "1/6 Kubernetes of three nodes"
+# completed JOB NAMESPACE: waits for a Job, and shows the last line of each container.
+completed() {
+  if ! kubectl -n "$2" wait --for=condition=Complete "job/$1" --timeout=180s >/dev/null; then
+    kubectl -n "$2" describe "job/$1" >&2
+    kubectl -n "$2" logs "job/$1" --all-containers --prefix --tail=30 >&2 || true
+    die "the Job $1 did not complete"
+  fi
+  kubectl -n "$2" logs "job/$1" --all-containers --tail=1 | sed "s|^|    $1: |"
+}
+
+say "1/8 Kubernetes of three nodes"
 e2e/cluster/up.sh
 use_cluster
 need jq jq
-say "2/6 images"
+say "2/8 images"
 e2e/images.sh
-say "3/6 what an earlier run left is removed"
+say "3/8 what an earlier run left is removed"
 remove_installation
-say "4/6 chart, and the Broker of three nodes that it brings"
-e2e/install.sh
-say "5/6 quickstart: Queues"
+say "4/8 chart, and the Broker of three nodes that it brings"
+# Clients get their Secrets in the namespaces of the example alone, so these come first.
+kubectl apply -f examples/orders-and-billing/01-namespaces.yaml | sed 's/^/    /'
+e2e/install.sh e2e/demo.yaml
+say "5/8 quickstart: Queues"
 kubectl apply -f examples/quickstart/01-namespace.yaml -f examples/quickstart/02-queue.yaml | sed 's/^/    /'
 wait_ready queue orders shop 60
 wait_ready queue invoices shop 60
-say "6/6 quickstart: 10,000 messages over AMQP 1.0"
+say "6/8 quickstart: 10,000 messages over AMQP 1.0"
 kubectl apply -f examples/quickstart/03-producer.yaml -f examples/quickstart/04-consumer.yaml | sed 's/^/    /'
-for job in orders-producer orders-consumer; do
-  if ! kubectl -n "$SYSTEM" wait --for=condition=Complete "job/$job" --timeout=180s >/dev/null; then
-    kubectl -n "$SYSTEM" describe "job/$job" >&2
-    kubectl -n "$SYSTEM" logs "job/$job" --tail=30 >&2 || true
-    die "the Job $job did not complete"
-  fi
-  echo "    $job: $(kubectl -n "$SYSTEM" logs "job/$job" --tail=1)"
-done
+completed orders-producer "$SYSTEM"
+completed orders-consumer "$SYSTEM"
+say "7/8 orders and billing: a Topic, Subscriptions with filters, Clients, in two namespaces"
+kubectl apply -f examples/orders-and-billing | sed 's/^/    /'
+for object in topic/orders queue/audit client/order-service; do wait_ready "${object%/*}" "${object#*/}" orders 60; done
+for object in subscription/invoices subscription/reports client/invoice-service; do wait_ready "${object%/*}" "${object#*/}" billing 60; done
+say "8/8 orders and billing: 450 orders of five kinds, of which the filter lets 200 pass"
+kubectl apply -f examples/orders-and-billing/jobs | sed 's/^/    /'
+completed orders-producer orders
+completed invoice-consumer billing
 
 # The status follows the broker; it may be a moment behind the last message.
 for _ in $(seq 20); do
@@ -37,6 +51,8 @@ for _ in $(seq 20); do
 done
 echo
 kubectl get brokers,queues -A
+echo
+kubectl get topics,subscriptions,clients -A
 cat <<END
 
 It took $((SECONDS - begin)) s. Look around:

@@ -54,26 +54,35 @@ wait_ready() {
   note "$((SECONDS - begin)) s  $kind/$name is Ready"
 }
 
-# What an earlier demo, test or benchmark left in the cluster. Queues first: the operator that finishes their deletion is still there.
-remove_installation() {
-  local kind
-  kubectl get crd queues.entente.dev >/dev/null 2>&1 || { helm -n "$SYSTEM" uninstall entente --ignore-not-found >/dev/null 2>&1 || true; return 0; }
-  kubectl get queues.entente.dev -A -o json | jq -r '.items[] | "\(.metadata.namespace) \(.metadata.name)"' | while read -r namespace name; do
-    kubectl -n "$namespace" patch queue "$name" --type=merge -p '{"spec":{"deletionPolicy":"Delete"}}' >/dev/null || true
+# patch_all KIND PATCH: one that goes at this very moment is fine.
+patch_all() {
+  kubectl get "$1.entente.dev" -A -o json | jq -r '.items[] | "\(.metadata.namespace) \(.metadata.name)"' | while read -r namespace name; do
+    kubectl -n "$namespace" patch "$1.entente.dev" "$name" --type=merge -p "$2" >/dev/null || true
   done
-  for kind in queues brokers; do
+}
+
+# Every kind of ours, in an order in which they can be deleted.
+KINDS=(clients subscriptions topics queues brokers)
+
+# What an earlier demo, test or benchmark left in the cluster. Brokers last: the operator that finishes the deletion of the others is still there.
+remove_installation() {
+  local kind there=()
+  # An older version may lack some.
+  for kind in "${KINDS[@]}"; do
+    if kubectl get crd "$kind.entente.dev" >/dev/null 2>&1; then there+=("$kind"); fi
+  done
+  [ "${#there[@]}" -gt 0 ] || { helm -n "$SYSTEM" uninstall entente --ignore-not-found >/dev/null 2>&1 || true; return 0; }
+  for kind in "${there[@]}"; do
+    case $kind in clients|brokers) ;; *) patch_all "$kind" '{"spec":{"deletionPolicy":"Delete"}}' ;; esac
     kubectl delete "$kind.entente.dev" --all -A --wait=false >/dev/null
   done
-  if ! { kubectl wait --for=delete queues.entente.dev --all -A --timeout=30s && kubectl wait --for=delete brokers.entente.dev --all -A --timeout=30s; } >/dev/null 2>&1; then
-    note "an operator that still works is missing: finalizers are taken off by hand"
-    for kind in queues brokers; do
-      kubectl get "$kind.entente.dev" -A -o json | jq -r '.items[] | "\(.metadata.namespace) \(.metadata.name)"' | while read -r namespace name; do
-        kubectl -n "$namespace" patch "$kind.entente.dev" "$name" --type=merge -p '{"metadata":{"finalizers":null}}' >/dev/null || true
-      done
-    done
-  fi
+  for kind in "${there[@]}"; do
+    kubectl wait --for=delete "$kind.entente.dev" --all -A --timeout=30s >/dev/null 2>&1 && continue
+    note "an operator that still works is missing: finalizers of $kind are taken off by hand"
+    patch_all "$kind" '{"metadata":{"finalizers":null}}'
+  done
   helm -n "$SYSTEM" uninstall entente --ignore-not-found --wait >/dev/null 2>&1 || true
   kubectl get namespaces -l entente.dev/e2e -o name | xargs -r kubectl delete --timeout=60s >/dev/null
-  kubectl delete namespace "$SYSTEM" shop --ignore-not-found --timeout=120s >/dev/null
-  kubectl delete crd queues.entente.dev brokers.entente.dev --ignore-not-found --timeout=30s >/dev/null
+  kubectl delete namespace "$SYSTEM" shop orders billing --ignore-not-found --timeout=120s >/dev/null
+  kubectl delete crd "${KINDS[@]/%/.entente.dev}" --ignore-not-found --timeout=30s >/dev/null
 }

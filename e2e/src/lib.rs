@@ -8,6 +8,7 @@ pub mod amqp;
 pub mod audit;
 pub mod broker;
 pub mod cluster;
+pub mod manifest;
 pub mod object;
 pub mod operator;
 pub mod queue;

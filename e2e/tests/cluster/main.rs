@@ -7,6 +7,7 @@ mod client;
 mod crash;
 mod deletion;
 mod drift;
+mod example;
 mod filters;
 mod order_of_deletion;
 mod orphans;

@@ -3,10 +3,15 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
+use entente_broker::amqp::SimpleValue;
+
+use crate::produce::{PRODUCER, SEQUENCE};
 
 const ENVIRONMENT: &str = "\
 Every option can be given by the environment variable in brackets.
-Credentials have no option, so that they never stand in a process list:
+Where to connect to, and as whom, is in a binding: the mounted Secret of a Client.
+  --binding /bindings/broker --entry orders
+Without one, by environment. Credentials have no option, so that they never stand in a process list:
   ENTENTE_AMQP_URI       amqps://host:5671 or amqp://host:5672, with user:password@ if you like
   ENTENTE_USERNAME       user name; with ENTENTE_USERNAME_FILE, the file that holds it
   ENTENTE_PASSWORD       password; with ENTENTE_PASSWORD_FILE, the file that holds it
@@ -46,12 +51,22 @@ pub enum Command {
 #[derive(Debug, Clone, ClapArgs)]
 pub struct Common {
     /// Queue name, for instance orders
-    #[arg(long, env = "ENTENTE_QUEUE", conflicts_with = "address", required_unless_present = "address")]
+    #[arg(long, env = "ENTENTE_QUEUE", conflicts_with = "address", required_unless_present_any = ["address", "binding"])]
     pub queue: Option<String>,
 
-    /// Full AMQP address instead of a queue, for instance /exchanges/events/order.created
+    /// Full AMQP address instead of a queue, for instance /exchanges/orders, which is the Topic orders
     #[arg(long, env = "ENTENTE_ADDRESS")]
     pub address: Option<String>,
+
+    /// Directory of a servicebinding.io Secret, such as that of a Client, with all that is needed to connect
+    #[arg(long, env = "ENTENTE_BINDING", value_name = "DIR", conflicts_with_all = ["vhost", "ca_file"])]
+    pub binding: Option<PathBuf>,
+
+    /// Which of the binding's addresses, by the name of the Client's access entry; needed if there are several
+    ///
+    /// orders.dead is the address of the dead letters of the entry orders.
+    #[arg(long, env = "ENTENTE_ENTRY", value_name = "NAME", requires = "binding", conflicts_with_all = ["queue", "address"])]
+    pub entry: Option<String>,
 
     /// Virtual host; in Entente the Kubernetes namespace [default: the path of the URI, or /]
     #[arg(long, env = "ENTENTE_VHOST")]
@@ -85,6 +100,17 @@ pub struct Produce {
     #[allow(missing_docs)]
     pub common: Common,
 
+    /// Subject of every message, for instance orders.nl.created; a Subscription can filter on its words
+    #[arg(long, env = "ENTENTE_SUBJECT")]
+    pub subject: Option<String>,
+
+    /// Application property of every message; may be repeated. A Subscription can filter on it
+    ///
+    /// A whole number is sent as a long, true and false as a boolean, anything else as a string. The environment
+    /// variable holds one in each line.
+    #[arg(long = "property", env = "ENTENTE_PROPERTY", value_name = "NAME=VALUE", value_delimiter = '\n', value_parser = property)]
+    pub properties: Vec<Property>,
+
     /// Messages per second [default: as fast as the broker accepts]
     #[arg(long, env = "ENTENTE_RATE", value_name = "PER_SECOND", value_parser = rate)]
     pub rate: Option<f64>,
@@ -112,6 +138,30 @@ pub struct Consume {
     /// Messages the broker may send ahead
     #[arg(long, env = "ENTENTE_CREDIT", value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub credit: u32,
+
+    /// End well only if no producer's numbers have gaps; for the only consumer of a queue
+    #[arg(long, env = "ENTENTE_COMPLETE")]
+    pub complete: bool,
+}
+
+/// An application property: name and value.
+pub type Property = (String, SimpleValue);
+
+/// `name=value`; the type follows from what the value looks like.
+fn property(text: &str) -> Result<Property, String> {
+    let (name, value) = text.split_once('=').ok_or("name=value is needed, such as country=NL")?;
+    match name {
+        "" => return Err("there is no name before the =".to_owned()),
+        PRODUCER | SEQUENCE => return Err(format!("{name} is set by the program itself; take another name")),
+        _ => {}
+    }
+    let value = match (value, value.parse::<i64>()) {
+        ("true", _) => SimpleValue::Bool(true),
+        ("false", _) => SimpleValue::Bool(false),
+        (_, Ok(number)) => SimpleValue::Long(number),
+        (_, Err(_)) => SimpleValue::String(value.to_owned()),
+    };
+    Ok((name.to_owned(), value))
 }
 
 fn window(text: &str) -> Result<usize, String> {
@@ -177,6 +227,48 @@ mod tests {
                 let id = arg.get_id().as_str();
                 assert!(!["uri", "user", "pass", "secret"].iter().any(|word| id.contains(word)), "{id}");
             }
+        }
+    }
+
+    #[test]
+    fn properties_have_types() {
+        let value = |text: &str| property(text).unwrap().1;
+        assert_eq!(property("country=NL"), Ok(("country".to_owned(), SimpleValue::String("NL".to_owned()))));
+        assert_eq!(value("amount=-20"), SimpleValue::Long(-20));
+        assert_eq!((value("gift=true"), value("gift=false")), (SimpleValue::Bool(true), SimpleValue::Bool(false)));
+        for text in ["True", "1.5", "", "a=b", "99999999999999999999"] {
+            assert_eq!(value(&format!("x={text}")), SimpleValue::String(text.to_owned()));
+        }
+        for wrong in ["country", "=NL", "sequence=1", "producer=me"] {
+            assert!(property(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn properties_are_repeated_or_lines_of_a_variable() {
+        let parse = |properties: &[&str]| {
+            let words = ["entente-apps", "produce", "--queue", "q"].iter().chain(properties).copied();
+            let Command::Produce(produce) = Args::try_parse_from(words).unwrap().command else { panic!("not a producer") };
+            produce.properties.into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+        };
+        assert_eq!(parse(&["--property", "a=1,2", "--property", "b=2"]), ["a", "b"]);
+        assert_eq!(parse(&["--property", "a=1\nb=2"]), ["a", "b"]);
+        assert!(parse(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_binding_takes_the_place_of_everything_else() {
+        let parse = |words: &[&str]| Args::try_parse_from(["entente-apps", "consume"].iter().chain(words));
+        assert!(parse(&["--binding", "/b"]).is_ok());
+        assert!(parse(&["--binding", "/b", "--entry", "orders"]).is_ok());
+        for wrong in [
+            &["--entry", "orders"][..],
+            &["--queue", "q", "--entry", "orders"],
+            &["--binding", "/b", "--entry", "orders", "--address", "/queues/q"],
+            &["--binding", "/b", "--vhost", "shop"],
+            &["--binding", "/b", "--ca-file", "/ca"],
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong:?}");
         }
     }
 

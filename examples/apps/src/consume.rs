@@ -11,7 +11,7 @@ use crate::{
     produce::{PRODUCER, SEQUENCE},
     progress::{Progress, per_second, print_result, seconds},
     sequences::Sequences,
-    target,
+    target::{self, Direction},
 };
 
 /// Gaps told one by one; the number of missing messages is told in any case.
@@ -55,9 +55,9 @@ impl Counts {
     }
 }
 
-/// Receives; true if as many different messages came as were asked for, with nothing missing.
+/// Receives; true if as many different messages came as were asked for, and none is missing where that was asked for.
 pub async fn run(args: Consume) -> Result<bool> {
-    let target = target::resolve(&args.common)?;
+    let target = target::resolve(&args.common, Direction::Receive)?;
     let mut end = End::new(args.common.timeout)?;
     let mut receiver = ReconnectingReceiver::new(target.source, target.address, args.credit, target.policy);
     let mut counts = Counts::default();
@@ -100,7 +100,8 @@ pub async fn run(args: Consume) -> Result<bool> {
         Some(count) => counts.unique() >= count,
         None => reason.is_some(),
     };
-    Ok(all && failure.is_none())
+    let complete = missing == 0 || !args.complete;
+    Ok(all && complete && failure.is_none())
 }
 
 async fn receive_all(

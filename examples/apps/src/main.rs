@@ -3,6 +3,7 @@
 //! Progress goes to standard error; the last line, on standard output, is JSON.
 
 mod args;
+mod binding;
 mod consume;
 mod end;
 mod produce;

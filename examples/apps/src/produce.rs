@@ -11,7 +11,7 @@ use crate::{
     args::Produce,
     end::End,
     progress::{Progress, per_second, print_result, seconds},
-    target,
+    target::{self, Direction},
 };
 
 /// Property with the producer's own name, so that several may share a queue.
@@ -72,7 +72,7 @@ impl Counts {
 
 /// Sends; true if all that was to be sent was accepted.
 pub async fn run(args: Produce) -> Result<bool> {
-    let target = target::resolve(&args.common)?;
+    let target = target::resolve(&args.common, Direction::Send)?;
     let mut end = End::new(args.common.timeout)?;
     let mut sender = ReconnectingSender::new(target.source, target.address, args.window, WhenUnknown::Resend, target.policy);
     let mut counts = Counts::default();
@@ -138,7 +138,7 @@ async fn send_all(
         if counts.sent < total && sender.has_room() && due <= Instant::now() {
             let number = counts.sent;
             counts.sent += 1;
-            sender.post(message(&producer, number, args.size)).await?;
+            sender.post(message(&producer, number, args)).await?;
             continue;
         }
         // The next thing to happen: an outcome, the moment for the next message, or for a report.
@@ -189,10 +189,13 @@ fn offset(number: u64, rate: f64) -> Duration {
     Duration::try_from_secs_f64(number as f64 / rate).unwrap_or(Duration::MAX / 4)
 }
 
-fn message(producer: &str, number: u64, size: usize) -> Outgoing {
-    Outgoing::new(format!("{producer}-{number}"), vec![b'x'; size])
+fn message(producer: &str, number: u64, args: &Produce) -> Outgoing {
+    let mut message = Outgoing::new(format!("{producer}-{number}"), vec![b'x'; args.size])
         .property(PRODUCER, producer.to_owned())
-        .property(SEQUENCE, number)
+        .property(SEQUENCE, number);
+    message.subject.clone_from(&args.subject);
+    message.properties.extend(args.properties.iter().cloned());
+    message
 }
 
 #[cfg(test)]

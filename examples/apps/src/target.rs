@@ -1,4 +1,4 @@
-//! Where to connect to, from environment and files.
+//! Where to connect to: by a binding, or from environment and files.
 
 use std::{env, fs, path::PathBuf, sync::Arc, time::Duration};
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use entente_broker::amqp::{ConnectOptions, Error, OptionsSource, ReconnectPolicy, Tls, address};
 use url::Url;
 
-use crate::args::Common;
+use crate::{args::Common, binding::Binding};
 
 /// What is needed to find the broker again and again.
 pub struct Target {
@@ -15,19 +15,29 @@ pub struct Target {
     pub policy: ReconnectPolicy,
 }
 
-/// Reads environment and files once, so that wrong use is told at once.
-pub fn resolve(common: &Common) -> Result<Target> {
-    let address = match (&common.address, &common.queue) {
-        (Some(address), _) => address.clone(),
-        (None, Some(queue)) => address::queue(queue),
-        (None, None) => bail!("give --queue or --address"),
+/// What is done at the address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    Send,
+    Receive,
+}
+
+/// Reads what there is once, so that wrong use is told at once.
+pub fn resolve(common: &Common, direction: Direction) -> Result<Target> {
+    let binding = common.binding.clone().map(Binding::new);
+    let address = match (&common.address, &common.queue, &binding) {
+        (Some(address), _, _) => address.clone(),
+        (None, Some(queue), _) => address::queue(queue),
+        (None, None, Some(binding)) => binding.address(common.entry.as_deref(), direction)?,
+        (None, None, None) => bail!("give --binding, --queue or --address"),
     };
     let settings = Settings {
         variable: |name: &str| env::var(name).ok().filter(|value| !value.is_empty()),
         vhost: common.vhost.clone(),
         ca_file: common.ca_file.clone(),
     };
-    let options = settings.options()?;
+    let read = move || binding.as_ref().map_or_else(|| settings.options(), Binding::options);
+    let options = read()?;
     tracing::info!(
         host = options.host, port = options.port, tls = options.tls.is_some(),
         vhost = options.virtual_host, user = options.username, %address, "target"
@@ -35,7 +45,7 @@ pub fn resolve(common: &Common) -> Result<Target> {
     // One name for all connections of this process, so that they are found in the broker's list.
     let container_id = options.container_id;
     let source: OptionsSource = Arc::new(move || {
-        let mut options = settings.options().map_err(|e| Error::Invalid(format!("{e:#}")))?;
+        let mut options = read().map_err(|e| Error::Invalid(format!("{e:#}")))?;
         options.container_id.clone_from(&container_id);
         Ok(options)
     });
@@ -57,7 +67,7 @@ struct Settings<F> {
 impl<F: Fn(&str) -> Option<String>> Settings<F> {
     fn options(&self) -> Result<ConnectOptions> {
         let uri = (self.variable)("ENTENTE_AMQP_URI")
-            .ok_or_else(|| anyhow!("set ENTENTE_AMQP_URI, for instance amqps://my-broker:5671"))?;
+            .ok_or_else(|| anyhow!("set ENTENTE_AMQP_URI, for instance amqps://my-broker:5671, or give --binding"))?;
         // The URI holds a password; it must not be part of the message.
         let uri = Url::parse(&uri).map_err(|e| anyhow!("ENTENTE_AMQP_URI is no URI: {e}"))?;
         let secure = match uri.scheme() {

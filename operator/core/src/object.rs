@@ -126,6 +126,15 @@ pub struct Place<'a, S> {
     pub observed: Option<&'a ObservedVirtualHost>,
 }
 
+// Not derived: that would ask the same of the settings.
+impl<S> Clone for Place<'_, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for Place<'_, S> {}
+
 /// What to do with an object that is being deleted.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decision {

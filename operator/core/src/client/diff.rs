@@ -85,11 +85,11 @@ fn one(desired: &Desired, alive: &Alive, seen: Option<&ObservedUser>, actions: &
     let permitted = permission_changes(desired, user, seen);
     let closing = seen.is_some_and(|seen| seen.tags.contains(CLOSING) || !covers(desired, seen));
     let marked = seen.is_some_and(|seen| seen.tags.contains(CLOSING));
-    let alike = |seen: &ObservedUser, tags: &[&str]| {
+    let is_alike = |seen: &ObservedUser, tags: &[&str]| {
         seen.password_hash == password_hash && seen.tags == tags.iter().map(|tag| (*tag).to_owned()).collect::<BTreeSet<_>>()
     };
     if closing {
-        if !(marked && seen.is_some_and(|seen| alike(seen, &[owner, CLOSING]))) {
+        if !(marked && seen.is_some_and(|seen| is_alike(seen, &[owner, CLOSING]))) {
             actions.push(put(&[owner, CLOSING]));
         }
         actions.extend(permitted);
@@ -97,7 +97,7 @@ fn one(desired: &Desired, alive: &Alive, seen: Option<&ObservedUser>, actions: &
         actions.push(put(&[owner]));
         return;
     }
-    if !seen.is_some_and(|seen| alike(seen, &[owner])) {
+    if !seen.is_some_and(|seen| is_alike(seen, &[owner])) {
         actions.push(put(&[owner]));
     }
     actions.extend(permitted);

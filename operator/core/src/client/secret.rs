@@ -3,6 +3,7 @@
 //! The form is that of servicebinding.io (`type`, `provider`, and its well-known entries), plus what AMQP 1.0 needs.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use entente_crds::meta::{
     CLIENT_LABEL, CREDENTIALS_ANNOTATION, MANAGER, PREVIOUS_USER_ANNOTATION, ROTATE_ANNOTATION, ROTATED_AT_ANNOTATION,
@@ -96,7 +97,11 @@ fn digest(username: &str, password: &Password) -> String {
     hash.update(username.as_bytes());
     hash.update([0]);
     hash.update(password.reveal().as_bytes());
-    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize().iter().take(16).fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// The whole Secret.

@@ -1,0 +1,286 @@
+//! `examples/orders-and-billing`, as people apply it. Its namespaces have fixed names: what is in them goes before and after.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail, ensure};
+use entente_broker::admin::BrokerAdmin;
+use entente_e2e::amqp::drain;
+use entente_e2e::broker::BrokerAccess;
+use entente_e2e::cluster::{Cluster, SYSTEM};
+use entente_e2e::manifest::{Manifest, read};
+use entente_e2e::wait::{holds, seconds, until};
+use k8s_openapi::api::batch::v1::Job;
+use kube::api::{DeleteParams, ListParams, LogParams};
+use kube::{Api, ResourceExt};
+
+const NAMESPACES: [&str; 2] = ["orders", "billing"];
+/// With this in the environment an order is repeated.
+const SEED: &str = "ENTENTE_E2E_SEED";
+const ROUNDS: usize = 4;
+
+/// What a test works with.
+struct Stage {
+    cluster: Cluster,
+    broker: BrokerAccess,
+    /// Namespaces first, as they are written.
+    declared: Vec<Manifest>,
+}
+
+/// Runs a test where nothing is, and leaves nothing, however it ends.
+async fn stage(test: impl AsyncFnOnce(&Stage) -> Result<()>) -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let broker = BrokerAccess::of(&cluster, SYSTEM, "main").await.context("the Broker main: make install brings it")?;
+    let stage = Stage { cluster, broker, declared: read(&example(""))? };
+    stage.clear().await?;
+    let outcome = test(&stage).await;
+    let end = stage.clear().await;
+    outcome.and(end)
+}
+
+fn example(part: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/orders-and-billing").join(part)
+}
+
+impl Stage {
+    async fn clear(&self) -> Result<()> {
+        let mut outcome = Ok(());
+        for namespace in NAMESPACES {
+            self.delete_namespace(namespace).await?;
+        }
+        for namespace in NAMESPACES {
+            outcome = outcome.and(self.namespace_gone(namespace).await.map(drop));
+            self.broker.delete(&format!("vhosts/{namespace}")).await?;
+        }
+        outcome
+    }
+
+    async fn delete_namespace(&self, name: &str) -> Result<()> {
+        let namespaces = self.cluster.namespaces();
+        if namespaces.get_opt(name).await?.is_some() {
+            namespaces.delete(name, &DeleteParams::default()).await?;
+        }
+        Ok(())
+    }
+
+    async fn namespace_gone(&self, name: &str) -> Result<Duration> {
+        let namespaces = self.cluster.namespaces();
+        let gone = async || match namespaces.get_opt(name).await? {
+            None => Ok(true),
+            Some(namespace) => bail!("{:?}", namespace.status.and_then(|status| status.conditions)),
+        };
+        holds(&format!("the namespace {name} is gone"), seconds(60), gone).await
+    }
+
+    async fn apply_namespaces(&self) -> Result<()> {
+        for manifest in self.declared.iter().filter(|manifest| manifest.kind == "Namespace") {
+            manifest.apply(&self.cluster).await?;
+        }
+        Ok(())
+    }
+
+    /// What Entente serves.
+    fn objects(&self) -> Vec<&Manifest> {
+        self.declared.iter().filter(|manifest| manifest.kind != "Namespace").collect()
+    }
+
+    async fn all_ready(&self, objects: &[&Manifest]) -> Result<Duration> {
+        holds("all objects are Ready", seconds(60), async || {
+            for object in objects {
+                object.is_ready(&self.cluster).await?;
+            }
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn all_gone(&self, objects: &[&Manifest]) -> Result<Duration> {
+        holds("all objects are gone", seconds(60), async || {
+            for object in objects {
+                object.is_gone(&self.cluster).await?;
+            }
+            Ok(true)
+        })
+        .await
+    }
+
+    /// Waits until a Job has completed.
+    async fn complete(&self, job: &Manifest) -> Result<()> {
+        let namespace = job.namespace.as_deref().unwrap_or_default();
+        let jobs: Api<Job> = Api::namespaced(self.cluster.client.clone(), namespace);
+        let ended = async || {
+            let status = jobs.get(&job.name).await?.status.unwrap_or_default();
+            let conditions = status.conditions.clone().unwrap_or_default();
+            let holds = |type_: &str| conditions.iter().any(|condition| condition.type_ == type_ && condition.status == "True");
+            ensure!(holds("Complete") || holds("Failed"), "{status:?}");
+            Ok(Some(holds("Complete")))
+        };
+        let (completed, took) = until(&format!("{job} has ended"), seconds(240), ended).await?;
+        println!("{job} ended in {took:?}");
+        ensure!(completed, "{job} failed: {}", self.logs(namespace, &job.name).await?);
+        Ok(())
+    }
+
+    async fn logs(&self, namespace: &str, job: &str) -> Result<String> {
+        let pods = self.cluster.pods(namespace);
+        let mut text = String::new();
+        for pod in pods.list(&ListParams::default().labels(&format!("job-name={job}"))).await? {
+            for container in pod.spec.iter().flat_map(|spec| &spec.containers) {
+                let params = LogParams { container: Some(container.name.clone()), tail_lines: Some(5), ..LogParams::default() };
+                let log = pods.logs(&pod.name_any(), &params).await.unwrap_or_default();
+                text.push_str(&format!("\n{} {}:\n{log}", pod.name_any(), container.name));
+            }
+        }
+        Ok(text)
+    }
+
+    /// The counters follow the messages within seconds.
+    async fn holds_messages(&self, queue: &str, expected: i64) -> Result<()> {
+        let counted = async || {
+            let queues = self.broker.admin.read_queues("orders").await?;
+            let seen = queues.get(queue).with_context(|| format!("there is no queue {queue}"))?;
+            let messages = seen.counts.context("not counted yet")?.messages();
+            ensure!(messages == expected, "there are {messages}");
+            Ok(true)
+        };
+        holds(&format!("{queue} holds {expected} messages"), seconds(20), counted).await.map(drop)
+    }
+}
+
+#[tokio::test]
+async fn orders_and_billing_do_what_their_example_says() -> Result<()> {
+    stage(async |stage| {
+        for manifest in &stage.declared {
+            manifest.apply(&stage.cluster).await?;
+        }
+        let took = stage.all_ready(&stage.objects()).await?;
+        println!("{} objects were Ready in {took:?}", stage.objects().len());
+
+        let jobs = read(&example("jobs"))?;
+        for job in &jobs {
+            job.apply(&stage.cluster).await?;
+        }
+        for job in &jobs {
+            stage.complete(job).await?;
+        }
+        // The table in the producer's Job.
+        for (queue, messages) in [
+            ("subscription.billing.invoices", 0),
+            ("subscription.billing.invoices.dead", 0),
+            ("subscription.billing.reports", 400),
+            ("audit", 200),
+            ("topic.orders.dead", 50),
+        ] {
+            stage.holds_messages(queue, messages).await?;
+        }
+        for (queue, messages) in [("audit", 200), ("topic.orders.dead", 50)] {
+            let mut ids = drain(&stage.broker, "orders", queue).await?;
+            ids.sort();
+            ids.dedup();
+            ensure!(ids.len() == messages, "{queue} had {} different messages", ids.len());
+        }
+
+        // Messages are left in `reports`: they hold no namespace.
+        for namespace in NAMESPACES {
+            stage.delete_namespace(namespace).await?;
+        }
+        for namespace in NAMESPACES {
+            println!("the namespace {namespace} was gone in {:?}", stage.namespace_gone(namespace).await?);
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Random numbers that can be repeated (SplitMix64).
+struct Random(u64);
+
+impl Random {
+    fn new() -> Result<Self> {
+        let seed = match std::env::var(SEED) {
+            Ok(seed) => seed.parse().with_context(|| format!("{SEED} is no number"))?,
+            Err(_) => u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos() & u128::from(u64::MAX))?,
+        };
+        println!("{SEED}={seed}");
+        Ok(Self(seed))
+    }
+
+    fn below(&mut self, bound: usize) -> Result<usize> {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        Ok(usize::try_from((mixed ^ (mixed >> 31)) % u64::try_from(bound)?)?)
+    }
+
+    fn shuffle<T>(&mut self, items: &mut [T]) -> Result<()> {
+        for last in (1..items.len()).rev() {
+            let other = self.below(last + 1)?;
+            items.swap(last, other);
+        }
+        Ok(())
+    }
+
+    /// So short that several changes meet in one visit, or so long that each is seen alone.
+    async fn pause(&mut self) -> Result<()> {
+        tokio::time::sleep([Duration::ZERO, Duration::from_millis(50), Duration::from_millis(500)][self.below(3)?]).await;
+        Ok(())
+    }
+}
+
+fn told(objects: &[&Manifest]) -> String {
+    objects.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// I4: whatever the order, all is Ready in the end, and all is gone in the end.
+#[tokio::test]
+async fn i4_every_order_of_the_example_converges() -> Result<()> {
+    let mut random = Random::new()?;
+    stage(async |stage| {
+        stage.apply_namespaces().await?;
+        for round in 1..=ROUNDS {
+            let mut objects = stage.objects();
+            random.shuffle(&mut objects)?;
+            println!("round {round}: apply {}", told(&objects));
+            for object in &objects {
+                object.apply(&stage.cluster).await?;
+                random.pause().await?;
+            }
+            let ready = stage.all_ready(&objects).await?;
+            random.shuffle(&mut objects)?;
+            println!("round {round}: Ready in {ready:?}; delete {}", told(&objects));
+            for object in &objects {
+                object.delete(&stage.cluster).await?;
+                random.pause().await?;
+            }
+            let gone = stage.all_gone(&objects).await?;
+            println!("round {round}: gone in {gone:?}");
+            let left = stage.broker.queue_names("orders").await?;
+            ensure!(left.is_empty(), "queues are left: {left:?}");
+        }
+
+        let mut objects = stage.objects();
+        random.shuffle(&mut objects)?;
+        let (first, second) = objects.split_at(objects.len() / 2);
+        let doomed = NAMESPACES[random.below(NAMESPACES.len())?];
+        println!("last: apply {}; then the namespace {doomed} goes; then the rest", told(first));
+        for object in first {
+            object.apply(&stage.cluster).await?;
+            random.pause().await?;
+        }
+        stage.delete_namespace(doomed).await?;
+        let is_left = |object: &&&Manifest| object.namespace.as_deref() != Some(doomed);
+        for object in second.iter().filter(is_left) {
+            object.apply(&stage.cluster).await?;
+            random.pause().await?;
+        }
+        println!("the namespace {doomed} was gone in {:?}", stage.namespace_gone(doomed).await?);
+        // What it leaves behind in the other namespace can go as well.
+        let left: Vec<&Manifest> = objects.iter().filter(is_left).copied().collect();
+        for object in &left {
+            object.delete(&stage.cluster).await?;
+        }
+        println!("{} were gone in {:?}", told(&left), stage.all_gone(&left).await?);
+        Ok(())
+    })
+    .await
+}
