@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// Then its users stay in the broker, and the log says so.
 const ATTEMPTS: u32 = 30;
 /// The one attempt in a namespace that is being deleted.
-const AT_MOST: Duration = Duration::from_secs(10);
+const AT_MOST: Duration = Duration::from_secs(25);
 
 /// Why users were not removed.
 #[derive(Debug, thiserror::Error)]
