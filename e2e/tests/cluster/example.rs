@@ -128,7 +128,7 @@ impl Stage {
             for container in pod.spec.iter().flat_map(|spec| &spec.containers) {
                 let params = LogParams { container: Some(container.name.clone()), tail_lines: Some(5), ..LogParams::default() };
                 let log = pods.logs(&pod.name_any(), &params).await.unwrap_or_default();
-                text.push_str(&format!("\n{} {}:\n{log}", pod.name_any(), container.name));
+                text += &["\n", &pod.name_any(), " ", &container.name, ":\n", &log].concat();
             }
         }
         Ok(text)

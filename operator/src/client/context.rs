@@ -92,8 +92,7 @@ impl Referred {
         let home = match self {
             Self::Nothing | Self::Subscription(_, None) => return false,
             Self::Queue(queue) => queue.home(shared),
-            Self::Topic(topic) => topic.home(shared),
-            Self::Subscription(_, Some(topic)) => topic.home(shared),
+            Self::Topic(topic) | Self::Subscription(_, Some(topic)) => topic.home(shared),
         };
         home.is_ok_and(|home| home.broker.uid() == broker.uid())
     }

@@ -227,7 +227,7 @@ impl Visit<'_> {
                 return Err(self.without_secret(client, &summary, &foreign(&self.settings.secret), FOREIGN).await);
             }
             Err(error) => {
-                return Err(self.without_secret(client, &summary, &unreadable(&self.settings, &error), self.ctx.resync).await);
+                return Err(self.without_secret(client, &summary, &unreadable(self.settings, &error), self.ctx.resync).await);
             }
         };
         // A Secret that was written under another name before is the record until the new one is written.

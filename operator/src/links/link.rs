@@ -194,7 +194,9 @@ impl Link {
         let touched = host.look(|seen| seen.map(|seen| touched(plan, seen))).unwrap_or_default();
         let result = self.run_steps(host, plan).await;
         // Whatever of it was done.
-        touched.iter().for_each(|owner| self.wakers.wake(&host.name, owner));
+        for owner in &touched {
+            self.wakers.wake(&host.name, owner);
+        }
         result
     }
 

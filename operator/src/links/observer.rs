@@ -206,8 +206,12 @@ impl Observer {
         let Affected { everything, structure, figures } = found;
         if *everything {
             let all = host.look(|seen| seen.map(present)).unwrap_or_default();
-            all.iter().for_each(|owner| self.wakers.wake(&host.name, owner));
+            for owner in &all {
+                self.wakers.wake(&host.name, owner);
+            }
         }
-        structure.union(figures).for_each(|owner| self.wakers.wake(&host.name, owner));
+        for owner in structure.union(figures) {
+            self.wakers.wake(&host.name, owner);
+        }
     }
 }

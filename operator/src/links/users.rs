@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use entente_broker::users::UserAdmin;
 use entente_core::client::identity::owner_of;
 use entente_core::client::users::{ObservedUsers, UserAction};
 
@@ -118,7 +119,7 @@ impl Link {
 
     async fn read_users_now(&self) -> Result<BTreeSet<String>, LinkError> {
         let read = self.users.begin_read();
-        let answer = self.read(|admin| admin.read_users()).await?;
+        let answer = self.read(UserAdmin::read_users).await?;
         Ok(read.finish(answer))
     }
 
