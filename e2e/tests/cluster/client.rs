@@ -417,8 +417,9 @@ async fn topics_are_sent_to_and_subscriptions_received_from() -> Result<()> {
         })
         .await?;
         ensure!(receive(&connection, &given.get("address.all")?).await? == "p");
-        must_be_refused(&given, "bind by hand", async |it| it.receiver("/queues/subscription.other.all", 1).await.map(drop))
-            .await?;
+        // RabbitMQ looks whether the queue is there before it looks whether it may be read.
+        scene.create_ready("parts", json!({"deletionPolicy": "Delete"})).await?;
+        must_be_refused(&given, "another queue", async |it| it.receiver("/queues/parts", 1).await.map(drop)).await?;
         Ok(())
     })
     .await

@@ -3,6 +3,7 @@
 //! Users are removed whatever the order of deletions; where there is no way to the broker any more, nothing holds the
 //! finalizer (invariant I4). In a namespace that is being deleted one attempt is made, and the finalizer goes whatever comes of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use entente_broker::admin::AdminError;
@@ -20,7 +21,7 @@ use kube::runtime::events::EventType;
 
 use super::context::ClientContext;
 use super::reconcile::Error;
-use crate::links::{LinkError, NoLink};
+use crate::links::{LinkError, Links, NoLink};
 use crate::objects::reconcile::OUTAGE;
 use crate::objects::writes;
 
@@ -57,9 +58,9 @@ pub async fn reconcile(client: &Client, ctx: &ClientContext) -> Result<Action, E
     }
     let terminating = ctx.is_terminating(&client.namespace().unwrap_or_default());
     let retired = if terminating {
-        tokio::time::timeout(AT_MOST, retire(ctx, client, &broker)).await.unwrap_or(Err(LinkError::HeldBack.into()))
+        tokio::time::timeout(AT_MOST, retire(&ctx.links, client, &broker)).await.unwrap_or(Err(LinkError::HeldBack.into()))
     } else {
-        retire(ctx, client, &broker).await
+        retire(&ctx.links, client, &broker).await
     };
     match retired {
         Ok(()) => release(ctx, client, "its users were deleted in the broker, and their connections closed").await,
@@ -71,8 +72,9 @@ pub async fn reconcile(client: &Client, ctx: &ClientContext) -> Result<Action, E
             release(ctx, client, "the Broker's credentials are not accepted; nothing was deleted in the broker").await
         }
         Err(error) if terminating => {
-            tracing::warn!(%error, "the namespace is being deleted; the Client's users stay in the broker");
-            release(ctx, client, "the namespace is being deleted and the broker did not answer; its users stay in the broker")
+            tracing::warn!(%error, "the namespace is being deleted and does not wait for the Client's users; they are deleted later");
+            retire_later(ctx, client, &broker);
+            release(ctx, client, "the namespace is being deleted and the broker did not answer; its users are deleted later")
                 .await
         }
         Err(error) => {
@@ -84,8 +86,8 @@ pub async fn reconcile(client: &Client, ctx: &ClientContext) -> Result<Action, E
 }
 
 /// Deletes all users of a Client at a Broker, and closes their connections.
-pub async fn retire(ctx: &ClientContext, client: &Client, broker: &Broker) -> Result<(), NotRetired> {
-    let link = ctx.links.get(broker).await?;
+pub async fn retire(links: &Links, client: &Client, broker: &Broker) -> Result<(), NotRetired> {
+    let link = links.get(broker).await?;
     // Afresh: a leader that was killed may have made one after this one's last look.
     link.refresh_users().await?;
     let (namespace, name) = (client.namespace().unwrap_or_default(), client.name_any());
@@ -95,6 +97,21 @@ pub async fn retire(ctx: &ClientContext, client: &Client, broker: &Broker) -> Re
     // Nothing is wanted, so that nothing can be in the way: users that are not ours are passed over (invariant I2).
     let actions = link.users.look(|seen| diff(&desired, seen)).unwrap_or_default();
     Ok(link.run_users(&actions).await?)
+}
+
+/// Goes on for a while without holding anything up.
+fn retire_later(ctx: &ClientContext, client: &Client, broker: &Broker) {
+    let (links, client, broker) = (Arc::clone(&ctx.links), client.clone(), broker.clone());
+    tokio::spawn(async move {
+        for _ in 0..ATTEMPTS {
+            tokio::time::sleep(PAUSE).await;
+            if retire(&links, &client, &broker).await.is_ok() {
+                return;
+            }
+        }
+        let (namespace, name) = (client.namespace().unwrap_or_default(), client.name_any());
+        tracing::warn!(namespace, name, "the Client's users stay in the broker, which did not answer");
+    });
 }
 
 /// Does for a Client that went in spite of its finalizer what its deletion would have done.

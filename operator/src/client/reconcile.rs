@@ -103,7 +103,7 @@ pub async fn reconcile(client: &Client, ctx: &ClientContext) -> Result<Action, E
             // A Broker that no longer admits the namespace is used no longer.
             if writes::is_held(&client)
                 && let Some(last) = ctx.last_broker(&client)
-                && let Err(error) = retire(ctx, &client, &last).await
+                && let Err(error) = retire(&ctx.links, &client, &last).await
             {
                 tracing::warn!(%error, "a Client whose Broker no longer admits it still has users; this is tried again");
                 return Ok(Action::requeue(OUTAGE));
