@@ -5,12 +5,14 @@ use serde_json::{Value, json};
 use super::super::validate::validate;
 use super::*;
 
+#[allow(clippy::needless_pass_by_value)] // a json! literal goes in
 fn settings(access: Value) -> Settings {
     let mut client = entente_crds::Client::new("web", serde_json::from_value(json!({"access": access})).unwrap());
     client.metadata.namespace = Some("shop".into());
     validate(&client).unwrap()
 }
 
+#[allow(clippy::needless_pass_by_value)] // a json! literal goes in
 fn entry(access: Value) -> Entry {
     settings(json!([access])).entries.remove(0)
 }
@@ -23,6 +25,7 @@ fn topic(spec: Value) -> Topic {
     Topic::new("t", serde_json::from_value(spec).unwrap())
 }
 
+#[allow(clippy::needless_pass_by_value)] // a json! literal goes in
 fn subscription(topic: Value) -> Subscription {
     Subscription::new("s", serde_json::from_value(json!({"topicRef": topic})).unwrap())
 }

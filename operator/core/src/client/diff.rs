@@ -209,14 +209,18 @@ mod tests {
     fn words(desired: &Desired, seen: &ObservedUsers) -> Vec<String> {
         let actions = diff(desired, seen).unwrap();
         let mut after = seen.clone();
-        actions.iter().for_each(|action| after.note(action));
+        for action in &actions {
+            after.note(action);
+        }
         assert_eq!(diff(desired, &after), Ok(Vec::new()), "what was done leaves nothing to do");
         // Cut off after any action, the next attempt comes to the same end.
         for cut in 0..actions.len() {
             let mut partly = seen.clone();
             actions[..cut].iter().for_each(|action| partly.note(action));
             let rest = diff(desired, &partly).unwrap();
-            rest.iter().for_each(|action| partly.note(action));
+            for action in &rest {
+                partly.note(action);
+            }
             assert_eq!(partly, after, "cut off after {cut}");
             let closes =
                 |actions: &[UserAction]| actions.iter().any(|action| matches!(action, UserAction::CloseConnections { .. }));
@@ -342,7 +346,9 @@ mod tests {
             let allowed = allowed.iter().map(|(host, rights)| ((*host).to_owned(), rights.clone())).collect();
             let actions = shrink(TAG, &users, &allowed, seen);
             let mut after = seen.clone();
-            actions.iter().for_each(|action| after.note(action));
+            for action in &actions {
+                after.note(action);
+            }
             assert!(shrink(TAG, &users, &allowed, &after).is_empty());
             actions.iter().map(ToString::to_string).collect::<Vec<_>>()
         };

@@ -195,7 +195,7 @@ impl Life {
                 if steps > 1 {
                     self.rotations += 1;
                     let request = super::request(request);
-                    self.record = Some(Record { previous, request, ..record(serial, now) });
+                    self.record = Some(Record { request, previous, ..record(serial, now) });
                 }
                 if steps > 2 {
                     self.last_user = Some(username);

@@ -245,6 +245,7 @@ mod tests {
         validate(&client)
     }
 
+    #[allow(clippy::needless_pass_by_value)] // a json! literal goes in
     fn access(entry: Value) -> Value {
         json!({"access": [entry]})
     }
