@@ -34,8 +34,8 @@ use crate::text::{ByteSize, DurationText};
     printcolumn(name = "Leader", type_ = "string", json_path = ".status.leader", priority = 1),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    validation = Rule::new("self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= 63")
-        .message("a Queue's name is a DNS label: at most 63 lower-case letters, digits and '-', without dots (dotted names are Entente's own, such as <name>.dead)")
+    validation = Rule::new("self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= 63 && self.metadata.name != 'dead'")
+        .message("a Queue's name is a DNS label: at most 63 lower-case letters, digits and '-', without dots, and not 'dead' (those names are Entente's own, such as <name>.dead)")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(

@@ -30,8 +30,8 @@ use crate::text::{ByteSize, DurationText};
     printcolumn(name = "Address", type_ = "string", json_path = ".status.address", priority = 1),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    validation = Rule::new("self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= 63")
-        .message("a Topic's name is a DNS label: at most 63 lower-case letters, digits and '-', without dots (dotted names are Entente's own)")
+    validation = Rule::new("self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= 63 && self.metadata.name != 'dead'")
+        .message("a Topic's name is a DNS label: at most 63 lower-case letters, digits and '-', without dots, and not 'dead' (those names are Entente's own)")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(

@@ -61,7 +61,7 @@ async fn each_subscription_gets_what_its_filter_matches() -> Result<()> {
             .when("orders", "counts its Subscriptions", seconds(20), |topic| status(topic)["subscriptions"] == 4)
             .await?;
         let messages = [order(1, "NL", 10), order(2, "NL", 100), order(3, "BE", 60), order(4, "DE", 1_000), order(5, "DE", 1)];
-        let outcomes = send_to(&scene.broker, &scene.namespace, &address::exchange("orders", ""), messages.into()).await?;
+        let outcomes = send_to(&scene.broker, &scene.namespace, &address::exchange("topic.orders", ""), messages.into()).await?;
         ensure!(outcomes.iter().all(|outcome| *outcome == Outcome::Accepted), "{outcomes:?}");
         for (queue, expected) in [
             (queue_of(scene, "all"), vec!["m1", "m2", "m3", "m4", "m5"]),
@@ -83,7 +83,7 @@ async fn what_nobody_subscribes_to_is_released_dropped_or_kept() -> Result<()> {
     scene("unrouted", async |scene| {
         let topics = topics(scene);
         topics.create_ready("news", json!({})).await?;
-        let to = address::exchange("news", "");
+        let to = address::exchange("topic.news", "");
         for (unrouted, expected) in
             [("Release", Outcome::Released), ("Discard", Outcome::Accepted), ("DeadLetter", Outcome::Accepted)]
         {
@@ -108,7 +108,7 @@ async fn i1_a_filter_changes_while_messages_flow() -> Result<()> {
         topics(scene).create_ready("orders", json!({})).await?;
         let spec = |sql: &str| json!({"topicRef": {"name": "orders"}, "filter": {"sql": sql}});
         subscriptions(scene).create_ready("mail", spec("amount > 0")).await?;
-        let to = address::exchange("orders", "");
+        let to = address::exchange("topic.orders", "");
         let change = async {
             for number in 1..=20 {
                 let sql = format!("amount > 0 AND amount < {}", 1_000 + number);
@@ -181,7 +181,7 @@ async fn i3_a_topic_of_another_namespace_needs_a_grant() -> Result<()> {
             topics(owner).patch("orders", grant).await?;
             let told = status(&subscriptions(asker).ready("mail", seconds(20)).await?);
             ensure!(told["virtualHost"] == owner.namespace, "{told}");
-            let to = address::exchange("orders", "");
+            let to = address::exchange("topic.orders", "");
             send_to(&owner.broker, &owner.namespace, &to, vec![order(1, "NL", 1)]).await?;
             let queue = format!("subscription.{}.mail", asker.namespace);
             ensure!(drain(&owner.broker, &owner.namespace, &queue).await? == ["m1"]);
@@ -219,20 +219,20 @@ async fn what_is_taken_away_at_the_broker_is_put_back() -> Result<()> {
             let all = scene.broker.get(&format!("bindings/{host}")).await?.unwrap_or_default();
             let all = all.as_array().cloned().unwrap_or_default();
             let bound = all.iter().any(|binding| {
-                binding["source"] == "orders"
+                binding["source"] == "topic.orders"
                     && binding["destination"] == mail
                     && binding["arguments"]["x-sql-filter"] == "amount > 5"
             });
-            let exchange = scene.broker.get(&format!("exchanges/{host}/orders")).await?;
+            let exchange = scene.broker.get(&format!("exchanges/{host}/topic.orders")).await?;
             let routed = exchange.is_some_and(|exchange| exchange["policy"] == "entente.topic.orders");
             Ok(bound && routed && scene.broker.queue(host, &mail).await?.is_some())
         };
         holds("everything is there", seconds(20), complete).await?;
-        let key = scene.broker.get(&format!("bindings/{host}/e/orders/q/{mail}")).await?.unwrap_or_default();
+        let key = scene.broker.get(&format!("bindings/{host}/e/topic.orders/q/{mail}")).await?.unwrap_or_default();
         let key = key[0]["properties_key"].as_str().context("the binding has no key")?.to_owned();
         for path in [
-            format!("bindings/{host}/e/orders/q/{mail}/{key}"),
-            format!("exchanges/{host}/orders"),
+            format!("bindings/{host}/e/topic.orders/q/{mail}/{key}"),
+            format!("exchanges/{host}/topic.orders"),
             format!("policies/{host}/entente.topic.orders"),
             format!("queues/{host}/{mail}"),
         ] {
@@ -256,7 +256,7 @@ async fn a_topic_waits_for_its_subscriptions_to_go() -> Result<()> {
         ensure!(message.contains("1 Subscription"), "{message}");
         // It works as long as it waits.
         let outcomes =
-            send_to(&scene.broker, &scene.namespace, &address::exchange("orders", ""), vec![order(1, "NL", 1)]).await?;
+            send_to(&scene.broker, &scene.namespace, &address::exchange("topic.orders", ""), vec![order(1, "NL", 1)]).await?;
         ensure!(outcomes == [Outcome::Accepted], "{outcomes:?}");
         subscriptions(scene).delete("mail").await?;
         let message = subscriptions(scene).refused("mail", "NotEmpty").await?;
@@ -265,7 +265,7 @@ async fn a_topic_waits_for_its_subscriptions_to_go() -> Result<()> {
         subscriptions(scene).gone("mail", seconds(30)).await?;
         topics(scene).gone("orders", seconds(30)).await?;
         ensure!(scene.broker.queue_names(&scene.namespace).await?.is_empty());
-        ensure!(scene.broker.get(&format!("exchanges/{}/orders", scene.namespace)).await?.is_none());
+        ensure!(scene.broker.get(&format!("exchanges/{}/topic.orders", scene.namespace)).await?.is_none());
         Ok(())
     })
     .await

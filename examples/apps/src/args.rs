@@ -54,7 +54,7 @@ pub struct Common {
     #[arg(long, env = "ENTENTE_QUEUE", conflicts_with = "address", required_unless_present_any = ["address", "binding"])]
     pub queue: Option<String>,
 
-    /// Full AMQP address instead of a queue, for instance /exchanges/orders, which is the Topic orders
+    /// Full AMQP address instead of a queue, for instance /exchanges/topic.orders, which is the Topic orders
     #[arg(long, env = "ENTENTE_ADDRESS")]
     pub address: Option<String>,
 

@@ -238,13 +238,13 @@ mod tests {
             ("address.orders", "/queues/orders"),
             ("address.orders.send", "/exchanges/queue.orders"),
             ("address.orders.dead", "/queues/orders.dead"),
-            ("address.prices", "/exchanges/prices"),
+            ("address.prices", "/exchanges/topic.prices"),
         ];
         let mounted = Mounted::new("addresses", &files(&addresses));
         assert_eq!(mounted.address(Some("orders"), Direction::Receive), "/queues/orders");
         assert_eq!(mounted.address(Some("orders"), Direction::Send), "/exchanges/queue.orders");
         assert_eq!(mounted.address(Some("orders.dead"), Direction::Receive), "/queues/orders.dead");
-        assert_eq!(mounted.address(Some("prices"), Direction::Send), "/exchanges/prices");
+        assert_eq!(mounted.address(Some("prices"), Direction::Send), "/exchanges/topic.prices");
         assert!(mounted.address(None, Direction::Send).contains("--entry: orders, prices"));
         let error = mounted.address(Some("refunds"), Direction::Receive);
         assert!(error.contains("address.refunds") && error.contains("[orders, prices]"), "{error}");

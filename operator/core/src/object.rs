@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::conditions::{self, Status};
 use crate::topology::diff::Desired;
+use crate::topology::names::RESERVED;
 use crate::topology::observed::ObservedVirtualHost;
 use crate::topology::plan::Plan;
 
@@ -189,6 +190,15 @@ pub fn check_name(kind: &str, name: &str, problems: &mut Vec<String>) {
         problems.push(format!(
             "the name {name:?} is not a DNS label of at most 63 lower-case letters, digits and '-'; create a {kind} of such a name"
         ));
+    }
+}
+
+/// The same for a Queue or Topic, whose name is part of others.
+pub fn check_name_of_place(kind: &str, name: &str, problems: &mut Vec<String>) {
+    check_name(kind, name, problems);
+    if name == RESERVED {
+        problems
+            .push(format!("the name {RESERVED:?} is reserved for what Entente itself makes; create a {kind} of another name"));
     }
 }
 

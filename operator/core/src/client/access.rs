@@ -14,7 +14,7 @@ use crate::object::Refusal;
 use crate::resolve::Asker;
 use crate::topology::diff::{Claim, Desired};
 use crate::topology::model::{Arguments, ExchangeDeclaration, SQL_EXCHANGE};
-use crate::topology::names::{dead_letter_queue, exchange_address, front, queue_address, subscription_queue};
+use crate::topology::names::{dead_letter_queue, exchange_address, front, queue_address, subscription_queue, topic_exchange};
 use crate::topology::observed::ObservedVirtualHost;
 
 /// What an entry refers to, as it was found.
@@ -178,10 +178,11 @@ fn of_queue(entry: &Entry, queue: &Queue, namespace: &str, name: &str) -> Result
 }
 
 fn of_topic(name: &str) -> Granted {
-    let mut granted = Granted { exchanges: BTreeSet::from([name.to_owned()]), ..Granted::default() };
-    granted.addresses.insert("", exchange_address(name));
-    granted.addresses.insert(".send", exchange_address(name));
-    granted.rights.write.insert(name.to_owned());
+    let exchange = topic_exchange(name);
+    let mut granted = Granted { exchanges: BTreeSet::from([exchange.clone()]), ..Granted::default() };
+    granted.addresses.insert("", exchange_address(&exchange));
+    granted.addresses.insert(".send", exchange_address(&exchange));
+    granted.rights.write.insert(exchange);
     granted
 }
 

@@ -70,8 +70,8 @@ fn only_a_stream_can_be_browsed() {
 fn topics_are_sent_to_and_subscriptions_received_from() {
     let send = entry(json!({"name": "e", "topicRef": {"name": "t"}, "verbs": ["Send"]}));
     let granted = grant(&send, Found::Topic(&topic(json!({}))), true, SHOP).unwrap();
-    assert_eq!((names(&granted.rights.write), names(&granted.rights.read)), (vec!["t"], vec![]));
-    assert_eq!(granted.addresses[""], "/exchanges/t");
+    assert_eq!((names(&granted.rights.write), names(&granted.rights.read)), (vec!["topic.t"], vec![]));
+    assert_eq!(granted.addresses[""], "/exchanges/topic.t");
     let receive = entry(json!({"name": "e", "subscriptionRef": {"name": "s"}, "verbs": ["Receive"]}));
     let found = subscription(json!({"name": "t", "namespace": "other"}));
     let open = topic(json!({"grants": [{"namespace": "shop", "verbs": ["Receive"]}]}));

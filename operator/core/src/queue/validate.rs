@@ -7,7 +7,7 @@ use entente_crds::Queue;
 use entente_crds::queue::{DeadLetter, DeletionPolicy, Overflow, QueueSpec, QueueType};
 use entente_crds::text::{ByteSize, DurationText, TextError};
 
-use crate::object::{Refusal, check_name, not_served, refuse_if_any};
+use crate::object::{Refusal, check_name_of_place, not_served, refuse_if_any};
 use crate::taps::{self, Tap};
 
 /// RabbitMQ keeps times to live and time-outs in 32 bits of milliseconds.
@@ -61,7 +61,7 @@ pub enum DeadLetters {
 pub fn validate(queue: &Queue) -> Result<Settings, Refusal> {
     let name = queue.metadata.name.clone().unwrap_or_default();
     let mut problems = Vec::new();
-    check_name("Queue", &name, &mut problems);
+    check_name_of_place("Queue", &name, &mut problems);
     settings(name, &queue.spec, problems)
 }
 

@@ -5,6 +5,7 @@ use crate::object::Stages;
 use crate::queue;
 use crate::topology::diff::{Claim, Scope};
 use crate::topology::model::Binding;
+use crate::topology::names::topic_exchange;
 
 /// Translates settings.
 ///
@@ -27,7 +28,7 @@ pub fn binding(
     queue: &queue::validate::Settings,
     arguments: &std::collections::BTreeMap<String, String>,
 ) -> Binding {
-    Binding { arguments: arguments.clone(), ..Binding::new(topic, &queue.name, &queue.name) }
+    Binding { arguments: arguments.clone(), ..Binding::new(&topic_exchange(topic), &queue.name, &queue.name) }
 }
 
 #[cfg(test)]
@@ -52,7 +53,7 @@ mod tests {
     #[test]
     fn i1_a_filter_changes_without_a_gap() {
         let mut seen = ObservedVirtualHost::default();
-        let exchange = ExchangeDeclaration { name: "orders".into(), kind: "x-sql".into(), arguments: Arguments::new() };
+        let exchange = ExchangeDeclaration { name: "topic.orders".into(), kind: "x-sql".into(), arguments: Arguments::new() };
         seen.note(&Action::DeclareExchange(exchange));
         diff(&stages("a = 1").usable, &seen.clone()).unwrap().actions().for_each(|action| seen.note(action));
         let words: Vec<String> = diff(&stages("a = 2").usable, &seen).unwrap().actions().map(ToString::to_string).collect();
@@ -60,8 +61,8 @@ mod tests {
         assert_eq!(
             words,
             [
-                format!("bind orders to {queue} by {key} x-sql-filter=\"a = 2\""),
-                format!("unbind orders from {queue} by {key} x-sql-filter=\"a = 1\""),
+                format!("bind topic.orders to {queue} by {key} x-sql-filter=\"a = 2\""),
+                format!("unbind topic.orders from {queue} by {key} x-sql-filter=\"a = 1\""),
             ]
         );
     }

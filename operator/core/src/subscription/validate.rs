@@ -14,7 +14,7 @@ use crate::topology::names::subscription_queue;
 /// A Subscription whose rules hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Name of its Topic, and so of the exchange.
+    /// Name of its Topic.
     pub topic: String,
     /// The filter, as arguments of the binding.
     pub arguments: BTreeMap<String, String>,

@@ -5,7 +5,7 @@ use entente_crds::topic::TopicDeletionPolicy;
 use super::subscribed;
 use crate::object::Decision;
 use crate::queue::deletion::{exchange_if_there, messages, policy_if_there, queue_if_there};
-use crate::topology::names::{topic_policy, unrouted_queue};
+use crate::topology::names::{topic_exchange, topic_policy, unrouted_queue};
 use crate::topology::observed::ObservedVirtualHost;
 use crate::topology::plan::Plan;
 
@@ -34,7 +34,7 @@ pub fn decide(name: &str, policy: TopicDeletionPolicy, observed: &ObservedVirtua
         }
     }
     let mut plan = Plan::default();
-    plan.step(exchange_if_there(name, observed));
+    plan.step(exchange_if_there(&topic_exchange(name), observed));
     plan.step(exchange_if_there(&own, observed));
     let unrouted = queue_if_there(&own, observed);
     let close = policy == TopicDeletionPolicy::DeleteIfEmpty && !unrouted.is_empty();
@@ -83,7 +83,7 @@ mod tests {
             |seen: &ObservedVirtualHost| matches!(decide("t", TopicDeletionPolicy::DeleteIfEmpty, seen), Decision::Wait(_));
         assert!(waits(&broker(1)));
         let mut subscribed = broker(0);
-        subscribed.bindings.insert(Binding::new("t", "subscription.n.s", "subscription.n.s"));
+        subscribed.bindings.insert(Binding::new("topic.t", "subscription.n.s", "subscription.n.s"));
         assert!(waits(&subscribed));
         assert!(matches!(decide("t", TopicDeletionPolicy::Delete, &subscribed), Decision::Delete { only_if_empty: false, .. }));
         assert_eq!(decide("t", TopicDeletionPolicy::Retain, &subscribed), Decision::Release);

@@ -9,7 +9,7 @@ use crate::taps;
 use crate::topology::diff::{Claim, Desired};
 use crate::topology::foundation::{DISCARD, OWN_POLICY_PRIORITY};
 use crate::topology::model::{Arguments, ExchangeDeclaration, Policy, QueueDeclaration, QueueKind, SQL_EXCHANGE};
-use crate::topology::names::{exactly, topic_policy, unrouted_queue};
+use crate::topology::names::{exactly, topic_exchange, topic_policy, unrouted_queue};
 
 /// Translates settings.
 ///
@@ -17,8 +17,12 @@ use crate::topology::names::{exactly, topic_policy, unrouted_queue};
 pub fn desired(settings: &Settings) -> Stages {
     let Settings { name, taps, unrouted } = settings;
     let mut usable = Desired {
-        exchanges: vec![ExchangeDeclaration { name: name.clone(), kind: SQL_EXCHANGE.to_owned(), arguments: Arguments::new() }],
-        claims: vec![taps::claim(name, taps)],
+        exchanges: vec![ExchangeDeclaration {
+            name: topic_exchange(name),
+            kind: SQL_EXCHANGE.to_owned(),
+            arguments: Arguments::new(),
+        }],
+        claims: vec![taps::claim(&topic_exchange(name), taps)],
         ..Desired::default()
     };
     let own = unrouted_queue(name);
@@ -61,7 +65,7 @@ fn no_longer(own: String, desired: &mut Desired) {
 fn alternate(topic: &str, exchange: &str) -> Policy {
     Policy {
         name: topic_policy(topic),
-        pattern: exactly(topic),
+        pattern: exactly(&topic_exchange(topic)),
         apply_to: "exchanges".to_owned(),
         priority: OWN_POLICY_PRIORITY,
         definition: Arguments::from([("alternate-exchange".to_owned(), json!(exchange))]),
@@ -87,7 +91,7 @@ mod tests {
 
     #[test]
     fn the_smallest_topic_is_an_exchange() {
-        assert_eq!(words(&usable(json!({})), &ObservedVirtualHost::default()), ["declare exchange t"]);
+        assert_eq!(words(&usable(json!({})), &ObservedVirtualHost::default()), ["declare exchange topic.t"]);
     }
 
     #[test]
@@ -103,7 +107,7 @@ mod tests {
             become_("DeadLetter"),
             [
                 "set policy entente.topic.t",
-                "declare exchange t",
+                "declare exchange topic.t",
                 "declare exchange topic.t.dead",
                 "declare quorum queue topic.t.dead",
                 "bind topic.t.dead to topic.t.dead by \"\"",
@@ -138,12 +142,12 @@ mod tests {
     fn a_tap_waits_for_its_queue() {
         let tapped = usable(json!({"taps": [{"name": "audit", "queueRef": {"name": "a"}}]}));
         let mut seen = ObservedVirtualHost::default();
-        assert_eq!(words(&tapped, &seen), ["declare exchange t"]);
+        assert_eq!(words(&tapped, &seen), ["declare exchange topic.t"]);
         seen.note(&crate::topology::plan::Action::DeclareQueue(QueueDeclaration {
             name: "a".into(),
             kind: QueueKind::Quorum,
             arguments: Arguments::new(),
         }));
-        assert_eq!(words(&tapped, &seen), ["declare exchange t", "bind t to a by \"tap.audit\""]);
+        assert_eq!(words(&tapped, &seen), ["declare exchange topic.t", "bind topic.t to a by \"tap.audit\""]);
     }
 }

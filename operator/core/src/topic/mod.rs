@@ -11,12 +11,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::object::{Decision, Object, Outcome, Place, Refusal, Reported, Stages, broker_key, set_outcome};
 use crate::taps;
-use crate::topology::names::{Owner, exchange_address, queue_address, unrouted_queue};
+use crate::topology::names::{Owner, exchange_address, queue_address, topic_exchange, unrouted_queue};
 use crate::topology::observed::ObservedVirtualHost;
 
 /// Subscriptions that are bound to a Topic.
 pub fn subscribed(topic: &str, observed: &ObservedVirtualHost) -> usize {
-    let bound = observed.bindings.iter().filter(|binding| binding.source == topic);
+    let exchange = topic_exchange(topic);
+    let bound = observed.bindings.iter().filter(|binding| binding.source == exchange);
     let queues = bound.filter(|binding| matches!(Owner::of_queue(&binding.destination), Some(Owner::Subscription { .. })));
     // While a filter changes, a queue is bound twice.
     queues.map(|binding| &binding.destination).collect::<std::collections::BTreeSet<_>>().len()
@@ -84,13 +85,14 @@ fn locate(status: &mut TopicStatus, name: &str, place: &Place<'_, validate::Sett
     status.broker = Some(broker_key(broker));
     status.virtual_host = Some((*virtual_host).to_owned());
     let Some(observed) = observed else { return };
-    let there = observed.exchanges.contains_key(name);
-    status.address = there.then(|| exchange_address(name));
+    let exchange = topic_exchange(name);
+    let there = observed.exchanges.contains_key(&exchange);
+    status.address = there.then(|| exchange_address(&exchange));
     status.subscriptions = there.then(|| i64::try_from(subscribed(name, observed)).unwrap_or(i64::MAX));
     let Some(settings) = settings else { return };
     let keeps = settings.unrouted == Unrouted::DeadLetter && observed.queues.contains_key(&unrouted_queue(name));
     status.dead_letter_address = keeps.then(|| queue_address(&unrouted_queue(name)));
-    taps::set_condition(&mut status.conditions, name, &settings.taps, observed, status.observed_generation, now);
+    taps::set_condition(&mut status.conditions, &exchange, &settings.taps, observed, status.observed_generation, now);
 }
 
 #[cfg(test)]
@@ -115,7 +117,7 @@ mod tests {
             topic.next_status(&Outcome::Ready, Some(place), Timestamp::from_second(second).unwrap())
         };
         let first = visit(&topic, 1);
-        assert_eq!(first.address.as_deref(), Some("/exchanges/t"));
+        assert_eq!(first.address.as_deref(), Some("/exchanges/topic.t"));
         assert_eq!(first.dead_letter_address.as_deref(), Some("/queues/topic.t.dead"));
         assert_eq!(first.subscriptions, Some(0));
         topic.status = Some(first.clone());

@@ -3,13 +3,13 @@
 use entente_crds::Topic;
 use entente_crds::topic::{TopicSpec, Unrouted};
 
-use crate::object::{Refusal, check_name, not_served, refuse_if_any};
+use crate::object::{Refusal, check_name_of_place, not_served, refuse_if_any};
 use crate::taps::{self, Tap};
 
 /// A Topic whose rules hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Its name, and that of the exchange.
+    /// Its name.
     pub name: String,
     /// Copies to queues.
     pub taps: Vec<Tap>,
@@ -30,7 +30,7 @@ pub fn validate(topic: &Topic) -> Result<Settings, Refusal> {
         deletion_policy: _, // it concerns the deletion
     } = &topic.spec;
     let mut problems = Vec::new();
-    check_name("Topic", &name, &mut problems);
+    check_name_of_place("Topic", &name, &mut problems);
     let taps = taps::validate(taps, None, &mut problems);
     refuse_if_any(&problems)?;
     not_served(&[("retention", retention.is_some())])?;

@@ -146,13 +146,13 @@ mod tests {
     fn a_subscription_that_comes_or_goes_concerns_its_topic_and_the_other_way_round() {
         let topic = BTreeSet::from([Owner::Topic("t".into())]);
         let subscription = Owner::Subscription { namespace: "n".into(), name: "s".into() };
-        let binding = Binding::new("t", "subscription.n.s", "");
+        let binding = Binding::new("topic.t", "subscription.n.s", "");
         let mut before = ObservedVirtualHost::default();
         before.bindings.insert(binding.clone());
         let ask = |action: Action| touched(&Plan { steps: vec![vec![action]] }, &before);
         assert_eq!(ask(Action::Bind(binding)), topic);
         assert_eq!(ask(Action::DeleteQueue { name: "subscription.n.s".into() }), topic);
-        assert_eq!(ask(Action::DeleteExchange { name: "t".into() }), BTreeSet::from([subscription]));
+        assert_eq!(ask(Action::DeleteExchange { name: "topic.t".into() }), BTreeSet::from([subscription]));
     }
 
     #[test]

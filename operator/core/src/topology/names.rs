@@ -6,7 +6,7 @@
 //! | Object | queues | exchanges | policies |
 //! | --- | --- | --- | --- |
 //! | Queue `q` | `q`, `q.dead` | `queue.q` | `entente.queue.q`, `entente.closed.q` |
-//! | Topic `t` | `topic.t.dead` | `t`, `topic.t.dead` | `entente.topic.t` |
+//! | Topic `t` | `topic.t.dead` | `topic.t`, `topic.t.dead` | `entente.topic.t` |
 //! | Subscription `s` of namespace `n` | `subscription.n.s`, `subscription.n.s.dead` | | `entente.queue.subscription.n.s` |
 
 /// Suffix of an own dead-letter queue.
@@ -35,6 +35,17 @@ pub fn closing_policy(queue: &str) -> String {
 pub fn front(queue: &str) -> String {
     format!("queue.{queue}")
 }
+
+/// Name of a Topic's exchange.
+///
+/// RabbitMQ's permissions are over names, whatever has them: the right to receive from a queue would also be one to bind
+/// an exchange of the same name. So no exchange that somebody may use is called like a queue ([`RESERVED`]).
+pub fn topic_exchange(topic: &str) -> String {
+    format!("topic.{topic}")
+}
+
+/// No Queue or Topic can be called so: `queue.dead` would be an exchange, and the dead letters of a Queue `queue`.
+pub const RESERVED: &str = "dead";
 
 /// Name of a Topic's own policy.
 pub fn topic_policy(topic: &str) -> String {
@@ -100,7 +111,7 @@ impl Owner {
     pub fn of_exchange(name: &str) -> Option<Self> {
         let parts: Vec<&str> = name.split('.').collect();
         match parts[..] {
-            [topic] | ["topic", topic, "dead"] => Some(Self::Topic(topic.to_owned())),
+            ["topic", topic] | ["topic", topic, "dead"] => Some(Self::Topic(topic.to_owned())),
             ["queue", queue] => Some(Self::Queue(queue.to_owned())),
             _ => None,
         }
@@ -139,7 +150,7 @@ mod tests {
                 (vec![name.clone(), dead_letter_queue(name)], vec![front(name)], vec![queue_policy(name), closing_policy(name)])
             }
             Owner::Topic(name) => {
-                (vec![unrouted_queue(name)], vec![name.clone(), unrouted_queue(name)], vec![topic_policy(name)])
+                (vec![unrouted_queue(name)], vec![topic_exchange(name), unrouted_queue(name)], vec![topic_policy(name)])
             }
             Owner::Subscription { namespace, name } => {
                 let queue = subscription_queue(namespace, name);
@@ -169,6 +180,21 @@ mod tests {
             }
             for name in policies {
                 prop_assert_eq!(Owner::of_policy(&name), Some(owner.clone()), "policy {}", name);
+            }
+        }
+    }
+
+    proptest! {
+        /// I3: a right to a queue is never one to an exchange, as both are one right to a name.
+        #[test]
+        fn i3_no_exchange_that_may_be_used_is_called_like_a_queue(queue in owner(), used in label()) {
+            let reserved = |name: &str| name == RESERVED;
+            prop_assume!(!reserved(&used));
+            if let Owner::Queue(name) | Owner::Topic(name) = &queue {
+                prop_assume!(!reserved(name));
+            }
+            for exchange in [front(&used), topic_exchange(&used)] {
+                prop_assert!(!names(&queue).0.contains(&exchange), "{} is both", exchange);
             }
         }
     }
