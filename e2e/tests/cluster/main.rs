@@ -10,6 +10,7 @@ mod drift;
 mod filters;
 mod order_of_deletion;
 mod queue;
+mod redrive;
 mod refusal;
 mod secrecy;
 mod topic;
