@@ -273,7 +273,7 @@ impl<'a, P: FnMut(&Progress)> Run<'a, P> {
         }
     }
 
-    async fn give_back(&self, letter: &Delivery, error: Error) -> Result<(), Error> {
+    async fn give_back(&mut self, letter: &Delivery, error: Error) -> Result<(), Error> {
         // If this fails too, the broker takes it back with the connection; the first error says more.
         let _ = self.receiver.release(letter).await;
         Err(error)
