@@ -44,7 +44,7 @@ pub(super) fn is_of_other_user(message: &Incoming, user: &str) -> bool {
 /// The sections that are the sender's own (properties, application properties, body, footer) are kept whole. Of the header:
 /// whether it is durable, its priority, and its time to live, which the broker has taken away where the
 /// message died of it. Not kept:
-/// - how often it was delivered: its deliveries are counted anew;
+/// - how often it was delivered (in the header, and as the broker's annotation): its deliveries are counted anew;
 /// - delivery annotations, which are for one hop;
 /// - annotations about its deaths and its routing, which the broker makes: a message that says that it died in this queue
 ///   before would be taken for one that goes round in a circle, and be dropped;
@@ -76,7 +76,7 @@ fn is_the_brokers(key: &OwnedKey) -> bool {
     let OwnedKey::Symbol(key) = key else { return false };
     let key = key.as_str();
     ["x-first-death-", "x-last-death-"].iter().any(|prefix| key.starts_with(prefix))
-        || ["x-opt-deaths", "x-exchange", "x-routing-key", "x-cc"].contains(&key)
+        || ["x-opt-deaths", "x-delivery-count", "x-acquired-count", "x-exchange", "x-routing-key", "x-cc"].contains(&key)
 }
 
 fn annotation<'a>(message: &'a Incoming, name: &str) -> Option<&'a Value> {

@@ -25,6 +25,8 @@ fn dead(body: Body<Value>) -> Incoming {
         delivery_annotations: Some(DeliveryAnnotations(annotations(&[("x-hop", text("gone"))]))),
         message_annotations: Some(MessageAnnotations(annotations(&[
             ("x-opt-own", Value::Long(5)),
+            ("x-acquired-count", Value::Ulong(3)),
+            ("x-delivery-count", Value::Ulong(2)),
             ("x-exchange", text("orders")),
             ("x-routing-key", text("new")),
             ("x-cc", Value::List(vec![text("other")])),
