@@ -57,10 +57,15 @@ impl BrokerAccess {
 
     /// An AMQP 1.0 connection to a virtual host.
     pub async fn connect(&self, virtual_host: &str) -> Result<Connection> {
+        Ok(Connection::connect(&self.options(virtual_host)?).await?)
+    }
+
+    /// What is needed to connect to a virtual host.
+    pub fn options(&self, virtual_host: &str) -> Result<ConnectOptions> {
         let mut options = ConnectOptions::new(&self.address, 5671, &self.username, &self.password);
         virtual_host.clone_into(&mut options.virtual_host);
         options.tls = Some(Tls::from_ca_pem(&self.ca, &self.host)?);
-        Ok(Connection::connect(&options).await?)
+        Ok(options)
     }
 
     /// Reads below `/api/`; `None` where there is nothing.

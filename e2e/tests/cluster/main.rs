@@ -12,6 +12,7 @@ mod filters;
 mod order_of_deletion;
 mod orphans;
 mod queue;
+mod redrive;
 mod refusal;
 mod secrecy;
 mod topic;

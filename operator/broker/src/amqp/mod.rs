@@ -22,6 +22,7 @@ mod receiver;
 mod reconnect;
 mod reconnecting_receiver;
 mod reconnecting_sender;
+pub mod redrive;
 mod sender;
 mod wire;
 

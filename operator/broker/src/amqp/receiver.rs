@@ -29,18 +29,23 @@ pub struct Receiver {
 
 impl Receiver {
     pub(super) async fn attach(connection: Connection, address: &str, credit: u32) -> Result<Self, Error> {
+        // Credit is renewed when half of it is settled, so it is settled work, not received
+        // work, that asks for more.
+        Self::attach_with(connection, address, CreditMode::Auto(credit.max(1))).await
+    }
+
+    /// A link on which nothing comes but what [`Receiver::grant`] asks for.
+    pub(super) async fn attach_without_credit(connection: Connection, address: &str) -> Result<Self, Error> {
+        Self::attach_with(connection, address, CreditMode::Manual).await
+    }
+
+    async fn attach_with(connection: Connection, address: &str, credit: CreditMode) -> Result<Self, Error> {
         let mut session = connection.session().await?;
         let name = connection.link_name("receive");
         let limit = connection.timeouts().attach;
         let link = connection
             .race("opening a link to receive", Some(limit), async {
-                let builder = fe2o3_amqp::Receiver::builder()
-                    .name(name)
-                    .source(address)
-                    // Credit is renewed when half of it is settled, so it is settled work, not received
-                    // work, that asks for more.
-                    .credit_mode(CreditMode::Auto(credit.max(1)))
-                    .auto_accept(false);
+                let builder = fe2o3_amqp::Receiver::builder().name(name).source(address).credit_mode(credit).auto_accept(false);
                 Ok(builder.attach(&mut session).await?)
             })
             .await?;
@@ -75,6 +80,14 @@ impl Receiver {
             }
         };
         self.connection.race("waiting for a message", limit, receive).await
+    }
+
+    /// Asks for this many messages, in place of what was asked for and has not been received.
+    pub(super) async fn grant(&mut self, credit: u32) -> Result<(), Error> {
+        let limit = self.connection.timeouts().settle;
+        let link = &mut self.link;
+        let grant = async { link.set_credit(credit).await.map_err(|error| Error::Protocol(error.to_string())) };
+        self.connection.race("asking for messages", Some(limit), grant).await
     }
 
     /// The message is done with; the broker forgets it.

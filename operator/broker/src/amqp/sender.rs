@@ -6,9 +6,17 @@ use fe2o3_amqp::{
     link::{SendError, delivery::DeliveryFut},
     session::SessionHandle,
 };
-use fe2o3_amqp_types::{definitions::SenderSettleMode, messaging};
+use fe2o3_amqp_types::{
+    definitions::SenderSettleMode,
+    messaging::{self, Message, SerializableBody},
+};
 
-use super::{connection::Connection, error::Error, message::Outgoing, outcome::Outcome};
+use super::{
+    connection::Connection,
+    error::Error,
+    message::{Incoming, Outgoing},
+    outcome::Outcome,
+};
 
 /// The engine's promise to tell what becomes of a message.
 pub(super) type Transfer = DeliveryFut<Result<messaging::Outcome, SendError>>;
@@ -59,10 +67,20 @@ impl Sender {
         Ok(Pending { outcome, connection: self.connection.clone() })
     }
 
+    /// Sends a message as it was received, every section of it; see [`Sender::post`].
+    pub async fn forward(&mut self, message: Incoming) -> Result<Pending, Error> {
+        let outcome = self.transfer_message(message).await?;
+        Ok(Pending { outcome, connection: self.connection.clone() })
+    }
+
     pub(super) async fn transfer(&mut self, message: Outgoing) -> Result<Transfer, Error> {
+        self.transfer_message(message.into_message()).await
+    }
+
+    async fn transfer_message<B: SerializableBody>(&mut self, message: Message<B>) -> Result<Transfer, Error> {
         let limit = self.connection.timeouts().send;
         let link = &mut self.link;
-        let transfer = async { Ok(link.send_batchable(message.into_message()).await?) };
+        let transfer = async { Ok(link.send_batchable(message).await?) };
         self.connection.race("waiting for the broker's credit to send", Some(limit), transfer).await
     }
 
