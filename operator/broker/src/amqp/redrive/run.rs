@@ -201,10 +201,9 @@ impl<'a, P: FnMut(&Progress)> Run<'a, P> {
         if is_of(&message, &self.mark) {
             return Ok(self.hold(letter, |progress| &mut progress.returned));
         }
-        if let Some(expression) = &self.plan.filter {
-            if !expression.matches(&filter::seen(&message), jiff::Timestamp::now()) {
-                return Ok(self.hold(letter, |progress| &mut progress.not_matched));
-            }
+        let filter = self.plan.filter.as_ref();
+        if filter.is_some_and(|filter| !filter.matches(&filter::seen(&message), jiff::Timestamp::now())) {
+            return Ok(self.hold(letter, |progress| &mut progress.not_matched));
         }
         if !self.plan.impersonates && is_of_other_user(&message, self.user) {
             return Ok(self.hold(letter, |progress| &mut progress.of_others));
