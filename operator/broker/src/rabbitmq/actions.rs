@@ -14,7 +14,11 @@ pub async fn execute(http: &Http, host: &str, action: &Action) -> Result<(), Adm
             let body = json!({"description": description, "tags": tags.join(","), "default_queue_type": "quorum"});
             http.put(&path(&["vhosts", name])?, &body).await
         }
-        Action::DeleteVirtualHost => http.delete(&path(&["vhosts", host])?).await,
+        Action::DeleteVirtualHost => match http.delete(&path(&["vhosts", host])?).await {
+            // A node that has not heard yet that it is gone fails instead of saying so.
+            Err(AdminError::Failed { reason, .. }) if reason.contains("no_such_vhost") => Ok(()),
+            result => result,
+        },
         Action::SetLimit { name, value: Some(value) } => {
             http.put(&path(&["vhost-limits", host, name])?, &json!({"value": value})).await
         }
