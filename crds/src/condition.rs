@@ -54,8 +54,6 @@ pub mod reasons {
     pub const TOPIC_NOT_USABLE: &str = "TopicNotUsable";
     /// The Topic exists but is not in the broker yet.
     pub const TOPIC_NOT_READY: &str = "TopicNotReady";
-    /// Deletion waits until nobody subscribes.
-    pub const IN_USE: &str = "InUse";
     /// Deletion waits until the queue is empty.
     pub const NOT_EMPTY: &str = "NotEmpty";
     /// Deletion is under way.

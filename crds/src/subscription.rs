@@ -118,7 +118,7 @@ pub struct Filter {
     #[schemars(length(min = 1, max = 255))]
     pub subject: Option<String>,
     /// Properties that must have these values, texts or whole numbers. Names are those of application properties, or
-    /// of AMQP properties as in `properties.content-type`. For `true` and `false` use `sql`.
+    /// of AMQP properties as in `properties.content_type`. For `true` and `false` use `sql`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32), schema_with = "property_values")]
     pub properties: Option<BTreeMap<String, PropertyValue>>,

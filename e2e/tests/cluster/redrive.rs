@@ -149,13 +149,13 @@ async fn i1_a_killed_redrive_loses_nothing() -> Result<()> {
         })
         .await?;
 
-        let mut seen = BTreeMap::<String, usize>::new();
+        let mut copies = BTreeMap::<String, usize>::new();
         for id in drain(&scene.broker, &scene.namespace, "orders").await? {
-            *seen.entry(id).or_default() += 1;
+            *copies.entry(id).or_default() += 1;
         }
-        let twice: usize = seen.values().map(|count| count - 1).sum();
+        let twice: usize = copies.values().map(|count| count - 1).sum();
         println!("redrive: {kills} kills, {twice} of 500 messages more than once");
-        let lost: Vec<_> = (0..500).filter(|number| !seen.contains_key(&number.to_string())).collect();
+        let lost: Vec<_> = (0..500).filter(|number| !copies.contains_key(&number.to_string())).collect();
         ensure!(lost.is_empty(), "seed {seed}: lost: {lost:?}");
         ensure!(twice <= kills * WINDOW, "seed {seed}: {twice} doubled by {kills} kills");
         Ok(())

@@ -70,7 +70,7 @@ async fn a_field_that_is_not_served_is_refused_by_name() -> Result<()> {
     scene("unserved", async |scene| {
         for (name, spec, field) in [
             ("parts", json!({"partitions": {"count": 4, "by": "customer"}}), "partitions"),
-            ("tapped", json!({"taps": [{"name": "audit", "queueRef": {"name": "parts"}}]}), "taps"),
+            ("scaled", json!({"scaling": {"targetRef": {"name": "work"}, "messagesPerReplica": 5}}), "scaling"),
         ] {
             scene.create(name, spec).await?;
             let words = message(scene, name, "NotSupported").await?;

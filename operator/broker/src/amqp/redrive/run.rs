@@ -40,7 +40,7 @@ pub async fn redrive(options: &ConnectOptions, plan: &Redrive, progress: impl Fn
     let connection = Connection::connect(options).await.map_err(nothing_done)?;
     let begun = Run::begin(connection.clone(), options, plan, progress).await;
     let ended = match begun {
-        Ok(run) => Box::pin(run.to_the_end()).await,
+        Ok(run) => Box::pin(run.until_the_end()).await,
         Err(error) => Err(nothing_done(error)),
     };
     // Everything is settled and the links are closed, or the run has failed anyway.
@@ -74,6 +74,8 @@ struct Waiting {
     copy: Incoming,
 }
 
+// One at a time, on the stack: a box for each message would cost more than the room.
+#[allow(clippy::large_enum_variant)]
 enum Step {
     Settled(Delivery, Result<Outcome, Error>),
     Came(Delivery),
@@ -105,7 +107,7 @@ impl<'a, P: FnMut(&Progress)> Run<'a, P> {
         })
     }
 
-    async fn to_the_end(mut self) -> Result<Report, Failed> {
+    async fn until_the_end(mut self) -> Result<Report, Failed> {
         let ended = self.go().await;
         // Without a connection the broker takes all of this back by itself.
         let mut put_back = Ok(());
