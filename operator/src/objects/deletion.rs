@@ -26,7 +26,7 @@ use serde_json::json;
 
 use super::context::Context;
 use super::home::{Home, Kind};
-use super::reconcile::{Error, OUTAGE};
+use super::reconcile::{Error, OUTAGE, cut_off};
 use super::writes;
 use crate::links::host::Host;
 use crate::links::{Link, LinkError, NoLink};
@@ -50,6 +50,12 @@ pub async fn reconcile<K: Kind>(object: &K, ctx: &Context<K>) -> Result<Action, 
         return release(ctx, object, "what it stands for is kept in the broker, with its messages, as deletionPolicy says").await;
     }
     if ctx.is_terminating(&object.namespace().unwrap_or_default()) {
+        // One attempt: a namespace is never held up.
+        if let Some(rest) = object.left_behind()
+            && let Err(error) = cut_off(object, ctx, &rest).await
+        {
+            tracing::warn!(%error, "a queue that a namespace leaves in another's virtual host may still get messages");
+        }
         return release(ctx, object, "the namespace is being deleted; what it stands for is kept in the broker as an orphan")
             .await;
     }

@@ -39,6 +39,12 @@ pub trait Kind: Object {
     fn expelled(&self, _why: &Unresolved) -> Option<Desired> {
         None
     }
+
+    /// What must end at the broker when its namespace goes, since others would have to bear with it: what is in another
+    /// namespace's virtual host.
+    fn left_behind(&self) -> Option<Desired> {
+        None
+    }
 }
 
 impl Kind for Queue {
@@ -91,7 +97,16 @@ impl Kind for Subscription {
 
     /// Without a grant no further message comes. Those that came stay.
     fn expelled(&self, why: &Unresolved) -> Option<Desired> {
-        let unbound = Claim { scope: Scope::To { destination: queue_of(self) }, bindings: Vec::new() };
-        (why.reason == reasons::TOPIC_NOT_USABLE).then(|| Desired { claims: vec![unbound], ..Desired::default() })
+        (why.reason == reasons::TOPIC_NOT_USABLE).then(|| unbound(self))
     }
+
+    /// A queue that nobody will ever read must not go on to fill, nor hold up the deletion of its Topic.
+    fn left_behind(&self) -> Option<Desired> {
+        (topic_namespace(self) != self.namespace().unwrap_or_default()).then(|| unbound(self))
+    }
+}
+
+fn unbound(subscription: &Subscription) -> Desired {
+    let nothing = Claim { scope: Scope::To { destination: queue_of(subscription) }, bindings: Vec::new() };
+    Desired { claims: vec![nothing], ..Desired::default() }
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use entente_broker::admin::AdminError;
 use entente_core::conditions::is_true;
 use entente_core::object::{Outcome, Place, Refusal, Stages};
-use entente_core::resolve::Unresolved;
 use entente_core::topology::diff::{Conflict, Desired, diff, waiting};
 use entente_core::topology::foundation::{limits, owner_tag, virtual_host};
 use entente_core::topology::observed::ObservedVirtualHost;
@@ -67,7 +66,9 @@ pub async fn reconcile<K: Kind>(object: &K, ctx: &Context<K>) -> Result<Action, 
     let Home { broker, virtual_host } = match object.home(ctx) {
         Ok(home) => home,
         Err(unresolved) => {
-            if let Err(error) = expel(&object, ctx, &unresolved).await {
+            if let Some(rest) = object.expelled(&unresolved)
+                && let Err(error) = cut_off(&object, ctx, &rest).await
+            {
                 tracing::warn!(%error, "what may no longer be used is still in use; this is tried again");
                 return Ok(Action::requeue(OUTAGE));
             }
@@ -89,15 +90,17 @@ pub async fn reconcile<K: Kind>(object: &K, ctx: &Context<K>) -> Result<Action, 
 }
 
 /// Ends at the broker what an object may no longer use.
-async fn expel<K: Kind>(object: &K, ctx: &Context<K>, why: &Unresolved) -> Result<(), LinkError> {
-    let (Some(rest), true) = (object.expelled(why), writes::is_held(object)) else { return Ok(()) };
+pub async fn cut_off<K: Kind>(object: &K, ctx: &Context<K>, rest: &Desired) -> Result<(), LinkError> {
+    if !writes::is_held(object) {
+        return Ok(());
+    }
     let Ok(Home { broker, virtual_host }) = object.last_home(ctx) else { return Ok(()) };
     // Without a way to the broker there is nothing to do; the object is visited again when its Broker changes.
     let Ok(link) = ctx.links.get(&broker).await else { return Ok(()) };
     let host = link.host(&virtual_host);
     link.know(&host).await?;
     let ours = host.look(|seen| seen.is_some_and(|seen| seen.tags.contains(&owner_tag(&link.uid))));
-    let plan = host.look(|seen| seen.map(|seen| diff(&rest, seen)));
+    let plan = host.look(|seen| seen.map(|seen| diff(rest, seen)));
     match plan {
         Some(Ok(plan)) if ours => link.run(&host, &plan).await,
         _ => Ok(()),
