@@ -313,8 +313,11 @@ async fn take(scene: &Scene, queue: &str) -> Result<Vec<Delivery>> {
     Ok(all)
 }
 
+/// In order of the ids: at-least-once dead lettering keeps every message, but not their order.
 fn ids(received: &[Delivery]) -> Vec<usize> {
-    received.iter().filter_map(|delivery| delivery.message_id()?.parse().ok()).collect()
+    let mut ids: Vec<usize> = received.iter().filter_map(|delivery| delivery.message_id()?.parse().ok()).collect();
+    ids.sort_unstable();
+    ids
 }
 
 /// Enough to choose moments by, and the same again for the same seed.
