@@ -113,7 +113,7 @@ async fn i1_a_killed_redrive_loses_nothing() -> Result<()> {
         // They die by age; then age is no reason any more.
         scene.create_ready("orders", json!({"messageTTL": "1s"})).await?;
         post(scene, "orders", 500).await?;
-        holds("all are dead", seconds(20), async || Ok(scene.messages("orders.dead").await? == Some(500))).await?;
+        holds("all are dead", seconds(60), async || Ok(scene.messages("orders.dead").await? == Some(500))).await?;
         scene.patch("orders", json!({"spec": {"messageTTL": null}})).await?;
         holds("messages do not age", seconds(10), async || {
             Ok(scene.broker.effective(&scene.namespace, "orders", "message-ttl").await?.is_none())
@@ -208,7 +208,7 @@ async fn messages_that_die_again_are_sent_once() -> Result<()> {
     scene("redrive-poison", async |scene| {
         scene.create_ready("orders", json!({"messageTTL": "100ms"})).await?;
         post(scene, "orders", 50).await?;
-        holds("all are dead", seconds(20), async || Ok(scene.messages("orders.dead").await? == Some(50))).await?;
+        holds("all are dead", seconds(60), async || Ok(scene.messages("orders.dead").await? == Some(50))).await?;
         let report = tokio::time::timeout(seconds(60), run(scene, &Redrive::new("orders.dead"))).await???;
         let expected = Progress { moved: 50, returned: 50, ..Progress::default() };
         ensure!(report == Report { progress: expected, end: End::Through }, "{report}");
@@ -237,7 +237,7 @@ async fn each_letter_goes_to_its_own_queue() -> Result<()> {
             post(scene, queue, 20).await?;
             reject_all(scene, queue, 20).await?;
         }
-        holds("all are dead", seconds(20), async || Ok(scene.messages("graves").await? == Some(40))).await?;
+        holds("all are dead", seconds(60), async || Ok(scene.messages("graves").await? == Some(40))).await?;
         scene.delete("bills").await?;
         scene.gone("bills", seconds(30)).await?;
         let report = run(scene, &Redrive::new("graves")).await??;
@@ -296,7 +296,7 @@ async fn die_by_rejection(scene: &Scene, queue: &str, count: usize) -> Result<()
     post(scene, queue, count).await?;
     reject_all(scene, queue, count).await?;
     let expected = i64::try_from(count)?;
-    holds("all are dead", seconds(20), async || Ok(scene.messages(&dead).await? == Some(expected))).await.map(drop)
+    holds("all are dead", seconds(60), async || Ok(scene.messages(&dead).await? == Some(expected))).await.map(drop)
 }
 
 /// Receives and accepts whatever is in a queue.
