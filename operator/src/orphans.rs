@@ -95,9 +95,7 @@ impl Keeper {
                 }
                 Step::Keep(since) => orphans.extend(describe(&link, broker, &name, since).await?),
                 Step::Delete => {
-                    let mut plan = Plan::default();
-                    plan.step(vec![Action::DeleteVirtualHost]);
-                    link.run(&link.host(&name), &plan).await?;
+                    link.run(&link.host(&name), &Plan::of(Action::DeleteVirtualHost)).await?;
                     link.forget_host(&name);
                     tracing::info!(
                         broker = link.key,
@@ -132,9 +130,7 @@ impl Keeper {
 async fn put_tags(link: &Link, name: &str, mark: Option<String>) -> anyhow::Result<()> {
     let mut host = virtual_host(name, &link.uid);
     host.tags.extend(mark);
-    let mut plan = Plan::default();
-    plan.step(vec![Action::CreateVirtualHost(host)]);
-    link.run(&link.host(name), &plan).await?;
+    link.run(&link.host(name), &Plan::of(Action::CreateVirtualHost(host))).await?;
     Ok(())
 }
 

@@ -1,13 +1,15 @@
 //! What a leader does: the controllers, and what they share.
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use entente_core::subscription::validate::is_to;
 use entente_crds::meta::MANAGER;
 use entente_crds::{Broker, Client as BrokerClient, Queue, Subscription, Topic};
-use futures::Stream;
 use futures::stream::{select, unfold};
+use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{self, ObjectRef, Store};
@@ -133,21 +135,15 @@ fn subscribers(
     topics: impl Stream<Item = ObjectRef<Topic>> + Send + 'static,
     subscriptions: Store<Subscription>,
 ) -> impl Stream<Item = ObjectRef<Subscription>> + Send + 'static {
-    use entente_core::subscription::validate::topic_namespace;
-    use futures::StreamExt;
     topics.flat_map(move |topic| {
-        let of_it = |subscription: &Arc<Subscription>| {
-            subscription.spec.topic_ref.name == topic.name && Some(topic_namespace(subscription)) == topic.namespace
-        };
-        let found: Vec<_> =
-            subscriptions.state().iter().filter(|known| of_it(known)).map(|known| ObjectRef::from_obj(known.as_ref())).collect();
+        let of_it = |known: &&Arc<Subscription>| is_to(known, topic.namespace.as_deref().unwrap_or_default(), &topic.name);
+        let found: Vec<_> = subscriptions.state().iter().filter(of_it).map(|known| ObjectRef::from_obj(known.as_ref())).collect();
         futures::stream::iter(found)
     })
 }
 
 async fn drop_dead_links(changes: impl Stream<Item = ()>, links: Arc<Links>, brokers: Store<Broker>) {
-    use futures::StreamExt;
-    let mut changes = std::pin::pin!(changes);
+    let mut changes = pin!(changes);
     while changes.next().await.is_some() {
         let uids: HashSet<String> = brokers.state().iter().filter_map(|broker| broker.uid()).collect();
         links.retain(&uids).await;

@@ -40,13 +40,16 @@ pub fn is_subset(desired: &Value, live: &Value) -> bool {
 
 /// A short hash of a value. Object fields are sorted, so equal values have equal digests.
 pub fn digest(value: &Value) -> String {
-    let hash = Sha256::digest(value.to_string().as_bytes());
-    let mut text = String::new();
-    for byte in hash.iter().take(16) {
+    short_hex(&Sha256::digest(value.to_string().as_bytes()))
+}
+
+/// The first 16 bytes of a hash as text.
+pub(crate) fn short_hex(hash: &[u8]) -> String {
+    hash.iter().take(16).fold(String::new(), |mut text, byte| {
         // Writing to a String cannot fail.
         let _ = write!(text, "{byte:02x}");
-    }
-    text
+        text
+    })
 }
 
 /// True on a difference, with its place left in `path`.

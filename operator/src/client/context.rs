@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use entente_core::client::access::Found;
 use entente_core::client::validate::{Entry, Target};
-use entente_core::object::broker_key;
 use entente_core::subscription::validate::topic_namespace;
 use entente_crds::{Broker, Client, Queue, Subscription, Topic};
 use kube::ResourceExt;
@@ -108,8 +107,7 @@ impl ClientContext {
     /// The Broker that served a Client last, whether it still does or not. A status that somebody else wrote leads to no
     /// users but this Client's own, whose names are made of its namespace and name.
     pub fn last_broker(&self, client: &Client) -> Option<Arc<Broker>> {
-        let known = client.status.as_ref().and_then(|status| status.broker.as_deref())?;
-        self.brokers.state().into_iter().find(|broker| broker_key(broker) == known)
+        self.broker_of_status(client.status.as_ref().and_then(|status| status.broker.as_deref()))
     }
 
     /// What an entry of a Client of this namespace refers to.

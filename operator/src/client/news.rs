@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use entente_core::subscription::validate::topic_namespace;
+use entente_core::subscription::validate::is_to;
 use entente_crds::client::{Access, ObjectRef as Reference};
 use entente_crds::{Client, Subscription};
 use futures::stream::{iter, unfold};
@@ -134,7 +134,7 @@ pub fn users_of(
 
 /// Subscriptions of a Topic: whoever uses them depends on its grants.
 fn subscribers(topic: &Change, subscriptions: &[Arc<Subscription>]) -> Vec<Change> {
-    let of_it = |known: &&Arc<Subscription>| known.spec.topic_ref.name == topic.name && topic_namespace(known) == topic.namespace;
+    let of_it = |known: &&Arc<Subscription>| is_to(known, &topic.namespace, &topic.name);
     let change = |known: &Arc<Subscription>| Change {
         kind: "Subscription".to_owned(),
         namespace: known.namespace().unwrap_or_default(),

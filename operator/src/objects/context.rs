@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use entente_core::object::broker_key;
 use entente_core::resolve::{Asker, Unresolved, resolve};
 use entente_crds::queue::BrokerRef;
 use entente_crds::{Broker, Topic};
@@ -61,6 +62,13 @@ impl Shared {
         let uid = found.uid();
         // The same allocation again, shared rather than copied.
         Ok(brokers.iter().find(|broker| broker.uid() == uid).cloned().unwrap_or_else(|| Arc::new(found.clone())))
+    }
+
+    /// The Broker that a status names, whether it still serves or not. It authorises nothing: whoever may write a status
+    /// may name any, so that only what is made of the object's own namespace and name may be touched there.
+    pub fn broker_of_status(&self, key: Option<&str>) -> Option<Arc<Broker>> {
+        let key = key?;
+        self.brokers.state().into_iter().find(|broker| broker_key(broker) == key)
     }
 
     /// The labels of a namespace, where it is known.

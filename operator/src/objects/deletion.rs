@@ -131,9 +131,7 @@ async fn is_surely_empty<K: Kind>(link: &Link, host: &Host, object: &K, deletion
         return Ok(true);
     }
     let lag = if kinds.iter().all(|kind| *kind == QueueKind::Quorum) { QUORUM_LAG } else { STATISTICS_LAG };
-    let mut plan = Plan::default();
-    plan.step(vec![Change::PutPolicy(closing(&object.closes()))]);
-    link.run(host, &plan).await?;
+    link.run(host, &Plan::of(Change::PutPolicy(closing(&object.closes())))).await?;
     tokio::time::sleep(lag).await;
     for queue in &queues {
         if link.read(|admin| admin.has_ready_message(&host.name, queue)).await? {
@@ -166,9 +164,7 @@ async fn open(link: &Link, host: &Host, name: &str) -> Result<(), LinkError> {
     if !host.look(|seen| seen.is_some_and(|seen| seen.policies.contains_key(&policy))) {
         return Ok(());
     }
-    let mut plan = Plan::default();
-    plan.step(vec![Change::DeletePolicy { name: policy }]);
-    link.run(host, &plan).await
+    link.run(host, &Plan::of(Change::DeletePolicy { name: policy })).await
 }
 
 async fn release<K: Kind>(ctx: &Context<K>, object: &K, note: &str) -> Result<Action, Error> {

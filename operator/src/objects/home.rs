@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use entente_core::client::grants::admits;
-use entente_core::object::{Object, broker_key};
-use entente_core::resolve::Unresolved;
+use entente_core::object::Object;
+use entente_core::resolve::{Asker, Unresolved};
 use entente_core::subscription::queue_of;
 use entente_core::subscription::validate::topic_namespace;
 use entente_core::topology::diff::{Claim, Desired, Scope};
 use entente_crds::condition::reasons;
 use entente_crds::grant::Verb;
+use entente_crds::queue::BrokerRef;
 use entente_crds::{Broker, Queue, Subscription, Topic};
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
@@ -47,19 +48,27 @@ pub trait Kind: Object {
     }
 }
 
+/// The virtual host of the object's own namespace, on the Broker that it names or that serves by default.
+fn own_home<K: Object>(object: &K, reference: Option<&BrokerRef>, shared: &Shared) -> Result<Home, Unresolved> {
+    let virtual_host = object.namespace().unwrap_or_default();
+    let broker = shared.broker(reference, status_broker(object), &virtual_host)?;
+    Ok(Home { broker, virtual_host })
+}
+
+/// The Broker that the status names.
+fn status_broker<K: Object>(object: &K) -> Option<&str> {
+    object.last_status().and_then(K::broker_of)
+}
+
 impl Kind for Queue {
     fn home(&self, shared: &Shared) -> Result<Home, Unresolved> {
-        let current = self.status.as_ref().and_then(|status| status.broker.as_deref());
-        let virtual_host = self.namespace().unwrap_or_default();
-        Ok(Home { broker: shared.broker(self.spec.broker_ref.as_ref(), current, &virtual_host)?, virtual_host })
+        own_home(self, self.spec.broker_ref.as_ref(), shared)
     }
 }
 
 impl Kind for Topic {
     fn home(&self, shared: &Shared) -> Result<Home, Unresolved> {
-        let current = self.status.as_ref().and_then(|status| status.broker.as_deref());
-        let virtual_host = self.namespace().unwrap_or_default();
-        Ok(Home { broker: shared.broker(self.spec.broker_ref.as_ref(), current, &virtual_host)?, virtual_host })
+        own_home(self, self.spec.broker_ref.as_ref(), shared)
     }
 }
 
@@ -70,7 +79,7 @@ impl Kind for Subscription {
         let name = &self.spec.topic_ref.name;
         let topic = shared.topics.get(&ObjectRef::new(name).within(&namespace));
         let labels = shared.labels(&own);
-        let asker = entente_core::resolve::Asker { namespace: &own, labels: labels.as_ref() };
+        let asker = Asker { namespace: &own, labels: labels.as_ref() };
         let topic = topic.filter(|topic| admits(&topic.spec.grants, &namespace, asker, Verb::Receive));
         let Some(topic) = topic else {
             return Err(Unresolved {
@@ -88,9 +97,7 @@ impl Kind for Subscription {
     /// queue but this Subscription's own, whose name is made of its namespace and name.
     fn last_home(&self, shared: &Shared) -> Result<Home, Unresolved> {
         self.home(shared).or_else(|error| {
-            let known = self.status.as_ref().and_then(|status| status.broker.as_deref()).ok_or(error.clone())?;
-            let brokers = shared.brokers.state();
-            let broker = brokers.into_iter().find(|broker| broker_key(broker) == known).ok_or(error)?;
+            let broker = shared.broker_of_status(status_broker(self)).ok_or(error)?;
             Ok(Home { broker, virtual_host: topic_namespace(self) })
         })
     }

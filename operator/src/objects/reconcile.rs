@@ -99,10 +99,11 @@ pub async fn cut_off<K: Kind>(object: &K, ctx: &Context<K>, rest: &Desired) -> R
     let Ok(link) = ctx.links.get(&broker).await else { return Ok(()) };
     let host = link.host(&virtual_host);
     link.know(&host).await?;
-    let ours = host.look(|seen| seen.is_some_and(|seen| seen.tags.contains(&owner_tag(&link.uid))));
-    let plan = host.look(|seen| seen.map(|seen| diff(rest, seen)));
+    let owner = owner_tag(&link.uid);
+    // What is not ours is left alone (invariant I2).
+    let plan = host.look(|seen| seen.filter(|seen| seen.tags.contains(&owner)).map(|seen| diff(rest, seen)));
     match plan {
-        Some(Ok(plan)) if ours => link.run(&host, &plan).await,
+        Some(Ok(plan)) => link.run(&host, &plan).await,
         _ => Ok(()),
     }
 }

@@ -3,7 +3,6 @@
 //! The form is that of servicebinding.io (`type`, `provider`, and its well-known entries), plus what AMQP 1.0 needs.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use entente_crds::meta::{
     CLIENT_LABEL, CREDENTIALS_ANNOTATION, MANAGER, PREVIOUS_USER_ANNOTATION, ROTATE_ANNOTATION, ROTATED_AT_ANNOTATION,
@@ -16,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::identity::serial_of;
 use super::password::Password;
+use crate::subset::short_hex;
 
 /// Kind of service, for tools that bind by it.
 pub const TYPE: &str = "amqp10";
@@ -97,11 +97,7 @@ fn digest(username: &str, password: &Password) -> String {
     hash.update(username.as_bytes());
     hash.update([0]);
     hash.update(password.reveal().as_bytes());
-    hash.finalize().iter().take(16).fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    short_hex(&hash.finalize())
 }
 
 /// The whole Secret.

@@ -28,6 +28,11 @@ pub fn topic_namespace(subscription: &Subscription) -> String {
     subscription.spec.topic_ref.namespace.clone().unwrap_or(own)
 }
 
+/// Whether it is a Subscription to this Topic.
+pub fn is_to(subscription: &Subscription, namespace: &str, topic: &str) -> bool {
+    subscription.spec.topic_ref.name == topic && topic_namespace(subscription) == namespace
+}
+
 /// Checks a Subscription. All problems are reported at once.
 pub fn validate(subscription: &Subscription) -> Result<Settings, Refusal> {
     let name = subscription.metadata.name.clone().unwrap_or_default();

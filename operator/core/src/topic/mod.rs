@@ -17,8 +17,9 @@ use crate::topology::observed::ObservedVirtualHost;
 /// Subscriptions that are bound to a Topic.
 pub fn subscribed(topic: &str, observed: &ObservedVirtualHost) -> usize {
     let exchange = topic_exchange(topic);
-    let bound = observed.bindings.iter().filter(|binding| binding.source == exchange);
-    let queues = bound.filter(|binding| matches!(Owner::of_queue(&binding.destination), Some(Owner::Subscription { .. })));
+    let queues = observed
+        .bindings_from(&exchange)
+        .filter(|binding| matches!(Owner::of_queue(&binding.destination), Some(Owner::Subscription { .. })));
     // While a filter changes, a queue is bound twice.
     queues.map(|binding| &binding.destination).collect::<std::collections::BTreeSet<_>>().len()
 }

@@ -69,8 +69,7 @@ pub fn touched(plan: &Plan, before: &ObservedVirtualHost) -> BTreeSet<Owner> {
                 touched.extend(bound.filter_map(|binding| Owner::of_exchange(&binding.source)));
             }
             Action::DeleteExchange { name } => {
-                let bound = before.bindings.iter().filter(|binding| binding.source == *name);
-                touched.extend(bound.filter_map(|binding| Owner::of_queue(&binding.destination)));
+                touched.extend(before.bindings_from(name).filter_map(|binding| Owner::of_queue(&binding.destination)));
             }
             _ => {}
         }
@@ -149,7 +148,7 @@ mod tests {
         let binding = Binding::new("topic.t", "subscription.n.s", "");
         let mut before = ObservedVirtualHost::default();
         before.bindings.insert(binding.clone());
-        let ask = |action: Action| touched(&Plan { steps: vec![vec![action]] }, &before);
+        let ask = |action: Action| touched(&Plan::of(action), &before);
         assert_eq!(ask(Action::Bind(binding)), topic);
         assert_eq!(ask(Action::DeleteQueue { name: "subscription.n.s".into() }), topic);
         assert_eq!(ask(Action::DeleteExchange { name: "topic.t".into() }), BTreeSet::from([subscription]));

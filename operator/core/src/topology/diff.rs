@@ -57,11 +57,16 @@ pub enum Scope {
 }
 
 impl Scope {
-    fn holds(&self, binding: &Binding) -> bool {
+    /// What is there of it.
+    fn of<'a>(&'a self, observed: &'a ObservedVirtualHost) -> Vec<&'a Binding> {
         match self {
-            Self::Key { source, routing_key } => binding.source == *source && binding.routing_key == *routing_key,
-            Self::Keys { source, prefix } => binding.source == *source && binding.routing_key.starts_with(prefix),
-            Self::To { destination } => binding.destination == *destination,
+            Self::Key { source, routing_key } => {
+                observed.bindings_from(source).filter(|seen| seen.routing_key == *routing_key).collect()
+            }
+            Self::Keys { source, prefix } => {
+                observed.bindings_from(source).filter(|seen| seen.routing_key.starts_with(prefix)).collect()
+            }
+            Self::To { destination } => observed.bindings.iter().filter(|seen| seen.destination == *destination).collect(),
         }
     }
 }
@@ -187,13 +192,8 @@ fn diff_claim(
             .iter()
             .any(|binding| binding.source == seen.source && binding.routing_key == seen.routing_key && waiting(binding))
     };
-    unbinds.extend(
-        observed
-            .bindings
-            .iter()
-            .filter(|seen| scope.holds(seen) && !bindings.contains(seen) && is_succeeded(seen))
-            .map(|seen| Action::Unbind(seen.clone())),
-    );
+    let surplus = scope.of(observed).into_iter().filter(|seen| !bindings.contains(seen) && is_succeeded(seen));
+    unbinds.extend(surplus.cloned().map(Action::Unbind));
 }
 
 fn check_exchange(declared: &ExchangeDeclaration, seen: &ExchangeDeclaration) -> Result<(), Conflict> {

@@ -64,6 +64,11 @@ pub struct ObservedVirtualHost {
 }
 
 impl ObservedVirtualHost {
+    /// The bindings from one exchange. They are sorted by it, so that the others are not looked at.
+    pub fn bindings_from<'a>(&'a self, exchange: &'a str) -> impl Iterator<Item = &'a Binding> {
+        self.bindings.range(Binding::new(exchange, "", "")..).take_while(move |binding| binding.source == exchange)
+    }
+
     /// Notes that an action succeeded, so that the next decision builds on it before the next read.
     ///
     /// The broker remains the judge: the next read replaces all of this.

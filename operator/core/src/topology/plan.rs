@@ -88,6 +88,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// A plan of one action.
+    pub fn of(action: Action) -> Self {
+        Self { steps: vec![vec![action]] }
+    }
+
     /// Adds a step, unless it is empty.
     pub fn step(&mut self, actions: Vec<Action>) {
         if !actions.is_empty() {
