@@ -7,6 +7,7 @@ pub mod access_log;
 pub mod amqp;
 pub mod audit;
 pub mod broker;
+pub mod chance;
 pub mod cluster;
 pub mod manifest;
 pub mod object;

@@ -1,10 +1,10 @@
 //! The operator killed while much changes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, ensure};
 use entente_e2e::amqp::{receive, send};
+use entente_e2e::chance::{Chance, seed};
 use entente_e2e::operator;
 use entente_e2e::scene::{Scene, scene};
 use entente_e2e::wait::{holds, seconds};
@@ -16,30 +16,6 @@ const QUEUES: u64 = 100;
 const KILLS: usize = 4;
 const MESSAGES: usize = 20;
 
-/// A small generator, so that a seed alone repeats a run's choices.
-struct Chance(u64);
-
-impl Chance {
-    /// xorshift64*: a number below `bound`.
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % bound
-    }
-
-    async fn pause(&mut self, least: u64, most: u64) {
-        tokio::time::sleep(Duration::from_millis(least + self.below(most - least))).await;
-    }
-}
-
-fn seed() -> Result<u64> {
-    Ok(match std::env::var("ENTENTE_E2E_SEED") {
-        Ok(text) => text.parse()?,
-        Err(_) => u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?,
-    } | 1)
-}
-
 /// Creates, changes and deletes. Returns what is declared in the end: each Queue's `maxLength`.
 async fn churn(scene: &Scene, chance: &mut Chance) -> Result<BTreeMap<String, i64>> {
     let mut declared = BTreeMap::new();
@@ -49,7 +25,7 @@ async fn churn(scene: &Scene, chance: &mut Chance) -> Result<BTreeMap<String, i6
         scene.create(&name, json!({"maxLength": length, "deletionPolicy": "Delete"})).await?;
         declared.insert(name, length);
         // One of those that are there: changed or deleted, perhaps before it was ever Ready.
-        let index = usize::try_from(chance.below(declared.len() as u64))?;
+        let index = chance.index(declared.len())?;
         let Some(other) = declared.keys().nth(index).cloned() else { continue };
         match chance.below(3) {
             0 => {
@@ -85,11 +61,10 @@ async fn kills(scene: &Scene, chance: &mut Chance) -> Result<()> {
 async fn i1_i9_killed_at_random_points_it_converges_and_loses_nothing() -> Result<()> {
     scene("crash", async |scene| {
         let seed = seed()?;
-        println!("ENTENTE_E2E_SEED={seed}");
         scene.create_ready("kept", json!({"maxLength": 100_000})).await?;
         send(&scene.broker, &scene.namespace, "kept", MESSAGES).await?;
 
-        let (mut first, mut second) = (Chance(seed), Chance(seed.rotate_left(32) | 1));
+        let (mut first, mut second) = (Chance::of(seed), Chance::of(seed.rotate_left(32)));
         let (mut declared, ()) = try_join!(churn(scene, &mut first), kills(scene, &mut second))?;
         declared.insert("kept".to_owned(), 100_000);
 

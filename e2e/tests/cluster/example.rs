@@ -1,12 +1,13 @@
 //! `examples/orders-and-billing`, as people apply it. Its namespaces have fixed names: what is in them goes before and after.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use entente_broker::admin::BrokerAdmin;
 use entente_e2e::amqp::drain;
 use entente_e2e::broker::BrokerAccess;
+use entente_e2e::chance::{Chance, seed};
 use entente_e2e::cluster::{Cluster, SYSTEM};
 use entente_e2e::manifest::{Manifest, read};
 use entente_e2e::wait::{holds, seconds, until};
@@ -15,8 +16,6 @@ use kube::api::{DeleteParams, ListParams, LogParams};
 use kube::{Api, ResourceExt};
 
 const NAMESPACES: [&str; 2] = ["orders", "billing"];
-/// With this in the environment an order is repeated.
-const SEED: &str = "ENTENTE_E2E_SEED";
 const ROUNDS: usize = 4;
 
 /// What a test works with.
@@ -217,39 +216,11 @@ async fn orders_and_billing_do_what_their_example_says() -> Result<()> {
     .await
 }
 
-/// Random numbers that can be repeated (SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn new() -> Result<Self> {
-        let seed = match std::env::var(SEED) {
-            Ok(seed) => seed.parse().with_context(|| format!("{SEED} is no number"))?,
-            Err(_) => u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos() & u128::from(u64::MAX))?,
-        };
-        println!("{SEED}={seed}");
-        Ok(Self(seed))
-    }
-
-    fn below(&mut self, bound: usize) -> Result<usize> {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        Ok(usize::try_from((mixed ^ (mixed >> 31)) % u64::try_from(bound)?)?)
-    }
-
-    fn shuffle<T>(&mut self, items: &mut [T]) -> Result<()> {
-        for last in (1..items.len()).rev() {
-            let other = self.below(last + 1)?;
-            items.swap(last, other);
-        }
-        Ok(())
-    }
-
-    /// So short that several changes meet in one visit, or so long that each is seen alone.
-    async fn pause(&mut self) -> Result<()> {
-        tokio::time::sleep([Duration::ZERO, Duration::from_millis(50), Duration::from_millis(500)][self.below(3)?]).await;
-        Ok(())
-    }
+/// So short that several changes meet in one visit, or so long that each is seen alone.
+async fn pause(random: &mut Chance) -> Result<()> {
+    let pauses = [Duration::ZERO, Duration::from_millis(50), Duration::from_millis(500)];
+    tokio::time::sleep(pauses[random.index(pauses.len())?]).await;
+    Ok(())
 }
 
 fn told(objects: &[&Manifest]) -> String {
@@ -259,7 +230,7 @@ fn told(objects: &[&Manifest]) -> String {
 /// I4: whatever the order, all is Ready in the end, and all is gone in the end.
 #[tokio::test]
 async fn i4_every_order_of_the_example_converges() -> Result<()> {
-    let mut random = Random::new()?;
+    let mut random = Chance::of(seed()?);
     stage(async |stage| {
         stage.apply_namespaces().await?;
         for round in 1..=ROUNDS {
@@ -268,14 +239,14 @@ async fn i4_every_order_of_the_example_converges() -> Result<()> {
             println!("round {round}: apply {}", told(&objects));
             for object in &objects {
                 object.apply(&stage.cluster).await?;
-                random.pause().await?;
+                pause(&mut random).await?;
             }
             let ready = stage.all_ready(&objects).await?;
             random.shuffle(&mut objects)?;
             println!("round {round}: Ready in {ready:?}; delete {}", told(&objects));
             for object in &objects {
                 object.delete(&stage.cluster).await?;
-                random.pause().await?;
+                pause(&mut random).await?;
             }
             let gone = stage.all_gone(&objects).await?;
             println!("round {round}: gone in {gone:?}");
@@ -285,17 +256,17 @@ async fn i4_every_order_of_the_example_converges() -> Result<()> {
         let mut objects = stage.objects();
         random.shuffle(&mut objects)?;
         let (first, second) = objects.split_at(objects.len() / 2);
-        let doomed = NAMESPACES[random.below(NAMESPACES.len())?];
+        let doomed = NAMESPACES[random.index(NAMESPACES.len())?];
         println!("last: apply {}; then the namespace {doomed} goes; then the rest", told(first));
         for object in first {
             object.apply(&stage.cluster).await?;
-            random.pause().await?;
+            pause(&mut random).await?;
         }
         stage.delete_namespace(doomed).await?;
         let is_left = |object: &&&Manifest| object.namespace.as_deref() != Some(doomed);
         for object in second.iter().filter(is_left) {
             object.apply(&stage.cluster).await?;
-            random.pause().await?;
+            pause(&mut random).await?;
         }
         println!("the namespace {doomed} was gone in {:?}", stage.namespace_gone(doomed).await?);
         // What it leaves behind in the other namespace can go as well.

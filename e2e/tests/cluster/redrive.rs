@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use entente_broker::amqp::redrive::{End, Failed, Progress, Redrive, Report, Target, redrive};
 use entente_broker::amqp::{Delivery, Error, Outgoing, address};
 use entente_core::filter::parse;
 use entente_e2e::amqp::drain;
+use entente_e2e::chance::{Chance, seed};
 use entente_e2e::scene::{Scene, scene};
 use entente_e2e::wait::{holds, seconds};
 use serde_json::json;
@@ -106,9 +107,8 @@ async fn a_rate_is_kept() -> Result<()> {
 /// I1: the task is ended at random points, again and again.
 #[tokio::test]
 async fn i1_a_killed_redrive_loses_nothing() -> Result<()> {
-    let seed = SystemTime::now().duration_since(UNIX_EPOCH)?.subsec_nanos();
-    println!("redrive: seed {seed}");
-    let mut random = Random(u64::from(seed));
+    let seed = seed()?;
+    let mut random = Chance::of(seed);
     scene("redrive-killed", async |scene| {
         // They die by age; then age is no reason any more.
         scene.create_ready("orders", json!({"messageTTL": "1s"})).await?;
@@ -318,14 +318,4 @@ fn ids(received: &[Delivery]) -> Vec<usize> {
     let mut ids: Vec<usize> = received.iter().filter_map(|delivery| delivery.message_id()?.parse().ok()).collect();
     ids.sort_unstable();
     ids
-}
-
-/// Enough to choose moments by, and the same again for the same seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
 }
