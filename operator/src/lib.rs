@@ -1,7 +1,8 @@
 //! The Entente operator: all Kubernetes I/O.
 //!
 //! Decisions are made in `entente_core`, which is pure; this crate reads, asks it, and writes.
-//! [`run`] is its life, [`work`] wires it up; [`broker`] and [`objects`] are the controllers; [`links`] are the connections to brokers.
+//! [`run`] is its life, [`work`] wires it up. [`visits`] is what the controllers do alike, [`broker`], [`objects`] and
+//! [`client`] what each kind does; [`links`] are the connections to brokers.
 
 pub mod activity;
 pub mod apply;
@@ -20,4 +21,5 @@ pub mod orphans;
 pub mod run;
 pub mod settings;
 pub mod telemetry;
+pub mod visits;
 pub mod work;

@@ -27,9 +27,10 @@ use crate::links::Links;
 use crate::links::probe::LinkProbe;
 use crate::links::registry::Observation;
 use crate::metrics::Metrics;
-use crate::objects::{self, Context, Shared, writes};
+use crate::objects::{Context, Shared, writes};
 use crate::orphans::Keeper;
 use crate::settings::RunSettings;
+use crate::visits;
 
 /// Works until `halted` says so; then visits under way are finished.
 pub async fn work(settings: RunSettings, client: Client, metrics: Metrics, halted: watch::Receiver<bool>) -> anyhow::Result<()> {
@@ -93,7 +94,7 @@ pub async fn work(settings: RunSettings, client: Client, metrics: Metrics, halte
     let wake_subscriptions = select(unbounded(woken.subscriptions), subscribers);
     let context = || Arc::clone(&shared);
     let halt = || halt(halted.clone());
-    controllers.spawn(objects::run(Context::new(context()), queues, unbounded(woken.queues), changes.stream(), halt()));
+    controllers.spawn(visits::run(Context::new(context()), queues, unbounded(woken.queues), changes.stream(), halt()));
     let topics = reflector::store::<Topic>();
     let clients = reflector::store::<BrokerClient>();
     let client_context = Arc::new(ClientContext {
@@ -107,10 +108,10 @@ pub async fn work(settings: RunSettings, client: Client, metrics: Metrics, halte
     });
     let users = users_of(seen.changes(), clients.0.clone(), subscriptions.0.clone());
     let wake_clients = select(unbounded(woken.clients), users);
-    controllers.spawn(client::run(client_context, clients, wake_clients, changes.stream(), halt()));
-    controllers.spawn(objects::run(Context::new(context()), topics, unbounded(woken.topics), changes.stream(), halt()));
+    controllers.spawn(visits::run(client_context, clients, wake_clients, changes.stream(), halt()));
+    controllers.spawn(visits::run(Context::new(context()), topics, unbounded(woken.topics), changes.stream(), halt()));
     let context = Context::new(context());
-    controllers.spawn(objects::run(context, subscriptions, wake_subscriptions, changes.stream(), halt()));
+    controllers.spawn(visits::run(context, subscriptions, wake_subscriptions, changes.stream(), halt()));
 
     // Each ends only when told to, and then the others do too; an end otherwise ends the process.
     let told = halted.clone();

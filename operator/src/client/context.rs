@@ -10,10 +10,14 @@ use entente_core::client::validate::{Entry, Target};
 use entente_core::subscription::validate::topic_namespace;
 use entente_crds::{Broker, Client, Queue, Subscription, Topic};
 use kube::ResourceExt;
+use kube::runtime::controller::Action;
 use kube::runtime::reflector::{ObjectRef, Store};
 
+use super::deletion;
+use super::reconcile::{Error, reconcile};
 use crate::objects::writes::Written;
 use crate::objects::{Kind, Shared};
+use crate::visits::Visitor;
 
 /// What the controller works with.
 pub struct ClientContext {
@@ -31,6 +35,28 @@ pub struct ClientContext {
     pub resync: Duration,
     /// When this process wrote which Secret, by the Client's uid: a clock that does not jump.
     pub passwords: Passwords,
+}
+
+impl Visitor for ClientContext {
+    type Object = Client;
+    type Error = Error;
+
+    fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// What is not known yet would look absent, and rights would be taken away at each start (invariant I5).
+    async fn prepare(&self) {
+        self.sightings.all_listed().await;
+    }
+
+    async fn visit(&self, client: &Client) -> Result<Action, Error> {
+        reconcile(client, self).await
+    }
+
+    async fn delete(&self, client: &Client) -> Result<Action, Error> {
+        deletion::reconcile(client, self).await
+    }
 }
 
 impl Deref for ClientContext {

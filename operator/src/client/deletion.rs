@@ -114,20 +114,6 @@ fn retire_later(ctx: &ClientContext, client: &Client, broker: &Broker) {
     });
 }
 
-/// Does for a Client that went in spite of its finalizer what its deletion would have done.
-pub async fn clean_up(client: &Client, ctx: &ClientContext) {
-    let (namespace, name) = (client.namespace().unwrap_or_default(), client.name_any());
-    tracing::info!(namespace, name, "the Client went in spite of its finalizer; its users are deleted");
-    for _ in 0..ATTEMPTS {
-        // What must wait writes so into the status, and fails as there is no such object.
-        if reconcile(client, ctx).await.is_ok() {
-            return;
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-    tracing::warn!(namespace, name, "the Client's users stay in the broker, which did not answer");
-}
-
 async fn release(ctx: &ClientContext, client: &Client, note: &str) -> Result<Action, Error> {
     writes::remove_finalizer(ctx, client).await?;
     writes::tell(ctx, client, EventType::Normal, "Deleted", note);

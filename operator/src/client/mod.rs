@@ -5,7 +5,6 @@
 //! the status. What is decided is in `entente_core::client`.
 
 pub mod context;
-pub mod controller;
 pub mod deletion;
 pub mod news;
 pub mod reconcile;
@@ -13,4 +12,3 @@ pub mod secrets;
 pub mod shrink;
 
 pub use context::ClientContext;
-pub use controller::run;

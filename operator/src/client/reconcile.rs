@@ -35,6 +35,8 @@ use crate::links::host::Host;
 use crate::links::{Link, LinkError};
 use crate::objects::reconcile::{OUTAGE, SILENCE, is_ready, not_linked};
 use crate::objects::writes;
+use crate::visits::Repeated;
+use crate::visits::vanished::clean_up;
 
 /// Something outside must happen first.
 const WAIT: Duration = Duration::from_secs(2);
@@ -52,15 +54,12 @@ pub enum Error {
     NoRandomness(#[from] crate::broker::credentials::NoRandomness),
 }
 
-impl Error {
-    /// Whether somebody else wrote first.
-    pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::Api(kube::Error::Api(status)) if status.code == 409)
-    }
-
-    /// Whether there is no such object any more.
-    pub fn is_gone(&self) -> bool {
-        matches!(self, Self::Api(kube::Error::Api(status)) if status.code == 404)
+impl Repeated for Error {
+    fn of_api_server(&self) -> Option<&kube::Error> {
+        match self {
+            Self::Api(error) => Some(error),
+            Self::NoRandomness(_) => None,
+        }
     }
 }
 
@@ -201,7 +200,7 @@ impl Visit<'_> {
         };
         if result.as_ref().is_err_and(Error::is_gone) {
             // It went while this visit made its users: whoever looked before did not find them.
-            deletion::clean_up(&client, self.ctx).await;
+            clean_up(self.ctx, &client).await;
         }
         result
     }

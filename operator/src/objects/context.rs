@@ -9,18 +9,23 @@ use entente_core::resolve::{Asker, Unresolved, resolve};
 use entente_crds::queue::BrokerRef;
 use entente_crds::{Broker, Topic};
 use k8s_openapi::api::core::v1::Namespace;
+use kube::runtime::controller::Action;
 use kube::runtime::events::Recorder;
 use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher::{self, Event};
 use kube::{Client, Resource, ResourceExt};
 use tokio::sync::Semaphore;
 
+use super::deletion;
 use super::home::Kind;
+use super::reconcile::{Error, reconcile};
 use super::writes::Written;
 use crate::activity::Activity;
 use crate::client::news::Sightings;
 use crate::lanes::Lanes;
 use crate::links::Links;
 use crate::metrics::Metrics;
+use crate::visits::Visitor;
 
 /// What all controllers share.
 pub struct Shared {
@@ -95,6 +100,27 @@ impl<K: Kind> Context<K> {
     /// A controller's beginning.
     pub fn new(shared: Arc<Shared>) -> Arc<Self> {
         Arc::new(Self { shared, written: Written::default() })
+    }
+}
+
+impl<K: Kind> Visitor for Context<K> {
+    type Object = K;
+    type Error = Error;
+
+    fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    fn see(&self, event: &Result<Event<K>, watcher::Error>) {
+        self.sightings.see(event);
+    }
+
+    async fn visit(&self, object: &K) -> Result<Action, Error> {
+        reconcile(object, self).await
+    }
+
+    async fn delete(&self, object: &K) -> Result<Action, Error> {
+        deletion::reconcile(object, self).await
     }
 }
 

@@ -5,13 +5,10 @@
 //! where an object's virtual host is, in [`home`].
 
 pub mod context;
-pub mod controller;
 pub mod deletion;
 pub mod home;
 pub mod reconcile;
-pub mod vanished;
 pub mod writes;
 
 pub use context::{Context, Shared};
-pub use controller::run;
 pub use home::Kind;

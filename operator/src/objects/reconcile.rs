@@ -18,10 +18,11 @@ use kube::runtime::controller::Action;
 
 use super::context::Context;
 use super::home::{Home, Kind};
-use super::vanished::clean_up;
 use super::{deletion, writes};
 use crate::links::host::Host;
 use crate::links::{Link, LinkError, NoLink};
+use crate::visits::Repeated;
+use crate::visits::vanished::clean_up;
 
 /// A missing Broker is watched for; this is for what the watch cannot show.
 const LOOK_AGAIN: Duration = Duration::from_mins(5);
@@ -41,10 +42,9 @@ pub const SILENCE: Duration = Duration::from_secs(10);
 #[error("the API server did not take a write: {0}")]
 pub struct Error(#[from] pub kube::Error);
 
-impl Error {
-    /// Whether there is no such object any more.
-    fn is_gone(&self) -> bool {
-        matches!(&self.0, kube::Error::Api(status) if status.code == 404)
+impl Repeated for Error {
+    fn of_api_server(&self) -> Option<&kube::Error> {
+        Some(&self.0)
     }
 }
 
@@ -171,7 +171,7 @@ impl<K: Kind> Visit<'_, K> {
         drop(awaited);
         if result.as_ref().is_err_and(Error::is_gone) {
             // It went while this visit made what it stands for: whoever looked before did not find it.
-            clean_up(&object, self.ctx).await;
+            clean_up(self.ctx, &object).await;
         }
         result
     }

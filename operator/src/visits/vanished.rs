@@ -5,13 +5,12 @@
 
 use std::time::Duration;
 
+use entente_core::object::Reported;
 use entente_crds::meta::FINALIZER;
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt};
 
-use super::context::Context;
-use super::deletion;
-use super::home::Kind;
+use super::Visitor;
 
 /// Wait before another attempt, while the broker does not answer or messages are left.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -26,13 +25,13 @@ pub fn vanished<K: Resource, E>(event: &Result<Event<K>, E>) -> Option<&K> {
     held.then_some(object)
 }
 
-/// Does what the deletion of such an object would have done, as its `deletionPolicy` says.
-pub async fn clean_up<K: Kind>(object: &K, ctx: &Context<K>) {
-    let (kind, namespace, name) = (K::KIND, object.namespace().unwrap_or_default(), object.name_any());
+/// Does what the deletion of such an object would have done.
+pub async fn clean_up<V: Visitor>(visitor: &V, object: &V::Object) {
+    let (kind, namespace, name) = (V::Object::KIND, object.namespace().unwrap_or_default(), object.name_any());
     tracing::info!(kind, namespace, name, "it went in spite of its finalizer; what it left in the broker is cleaned up");
     for _ in 0..ATTEMPTS {
         // What must wait writes so into the status, and fails as there is no such object.
-        if deletion::reconcile(object, ctx).await.is_ok() {
+        if visitor.delete(object).await.is_ok() {
             return;
         }
         tokio::time::sleep(PAUSE).await;
