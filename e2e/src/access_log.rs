@@ -27,7 +27,8 @@ pub async fn mark(cluster: &Cluster) -> Result<Mark> {
 pub struct Writes {
     /// To what is declared, or may be.
     pub declared: Vec<String>,
-    /// To the temporary queue by which a leader listens to the broker's events. Each leader makes one, in the virtual host `/`.
+    /// To the temporary queue by which a leader listens to the broker's events, in the virtual host `/`. A leader makes it where the one
+    /// before left none of that name: `entente.events`, or with a dot and more after a failure.
     pub listening: Vec<String>,
 }
 
@@ -62,8 +63,9 @@ async fn read(cluster: &Cluster) -> Result<Vec<(String, Vec<String>)>> {
 /// Only in the virtual host `/`: a tenant's queue cannot pass for it.
 fn is_listening(line: &str) -> bool {
     let path = line.split('"').nth(1).and_then(|request| request.split(' ').nth(1)).unwrap_or_default();
-    path.starts_with("/api/queues/%2F/entente.events.")
-        || path.starts_with("/api/bindings/%2F/e/amq.rabbitmq.event/q/entente.events.")
+    let queue =
+        ["/api/queues/%2F/", "/api/bindings/%2F/e/amq.rabbitmq.event/q/"].iter().find_map(|prefix| path.strip_prefix(prefix));
+    queue.is_some_and(|queue| queue == "entente.events" || queue.starts_with("entente.events."))
 }
 
 fn is_write(line: &str) -> bool {
@@ -80,6 +82,9 @@ mod tests {
         let line =
             |path: &str| format!("198.18.0.7 - entente [25/Nov/2026:09:00:00 +0000] \"PUT {path} HTTP/1.1\" 201 0 \"\" \"\"");
         assert!(is_listening(&line("/api/queues/%2F/entente.events.entente-operator-a.1")));
+        assert!(is_listening(&line("/api/queues/%2F/entente.events")));
+        assert!(is_listening(&line("/api/bindings/%2F/e/amq.rabbitmq.event/q/entente.events")));
+        assert!(!is_listening(&line("/api/queues/%2F/entente.eventsother")));
         assert!(!is_listening(&line("/api/queues/shop/entente.events.a")) && !is_listening(&line("/api/queues/%2F/orders")));
     }
 
