@@ -32,3 +32,6 @@ pub const PREVIOUS_USER_ANNOTATION: &str = "entente.dev/previous-user";
 
 /// Annotation on a Client's Secret: digest of what we wrote, by which a change by hand is seen.
 pub const CREDENTIALS_ANNOTATION: &str = "entente.dev/credentials";
+
+/// Label on a node's pod: the client Service takes in those with `"true"`.
+pub const SERVING_LABEL: &str = "entente.dev/serving";

@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::activity::Activity;
+use crate::broker::guard::Guard;
 use crate::broker::{self, BrokerContext, BrokerSettings, Namespaces};
 use crate::client::news::{Sightings, users_of};
 use crate::client::{self, ClientContext};
@@ -68,6 +69,15 @@ pub async fn work(settings: RunSettings, client: Client, metrics: Metrics, halte
         Arc::new(LinkProbe(Arc::clone(&links))),
         recorder.clone(),
     ));
+    let guard = Guard {
+        client: client.clone(),
+        brokers: brokers.clone(),
+        links: Arc::clone(&links),
+        namespaces: broker_context.settings.namespaces.clone(),
+        cluster_domain: settings.cluster_domain.clone(),
+        recorder: recorder.clone(),
+    };
+    tokio::spawn(guard.run());
     controllers.spawn(broker::run(broker_context, halt(halted.clone())));
     tokio::spawn(drop_dead_links(changes.stream(), Arc::clone(&links), brokers.clone()));
 

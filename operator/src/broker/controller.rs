@@ -250,7 +250,8 @@ async fn write_status(
     }
 }
 
-fn is_paused(broker: &Broker) -> bool {
+/// Whether a Broker is to be left alone.
+pub(super) fn is_paused(broker: &Broker) -> bool {
     let annotations = broker.metadata.annotations.as_ref();
     annotations.and_then(|annotations| annotations.get(PAUSED_ANNOTATION)).is_some_and(|value| value == "true")
 }

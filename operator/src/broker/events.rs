@@ -1,10 +1,11 @@
 //! Events of a Broker: one for each change that people should hear of.
 
+use entente_core::cluster::serving::Change;
 use entente_core::cluster::status::Transition;
 use entente_crds::Broker;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource;
-use kube::runtime::events::{Event, EventType};
+use kube::runtime::events::{Event, EventType, Recorder};
 
 use super::context::BrokerContext;
 
@@ -13,6 +14,22 @@ const NOTE_LIMIT: usize = 1000;
 
 /// Publishes what changed. An Event that cannot be published is no reason to fail.
 pub async fn publish(ctx: &BrokerContext, broker: &Broker, transitions: Vec<Transition>) {
+    publish_to(&ctx.recorder, broker, transitions).await;
+}
+
+/// Publishes that the client Service took a node out, or in again.
+pub async fn publish_serving(recorder: &Recorder, broker: &Broker, change: &Change) {
+    let Change { pod, serve } = change;
+    let (reason, note) = if *serve {
+        ("NodeInService", format!("{pod} answers again; new connections may go to it"))
+    } else {
+        ("NodeOutOfService", format!("{pod} does not answer; new connections go to the other nodes"))
+    };
+    let transition = Transition { warning: !serve, pod: Some(pod.clone()), reason: reason.to_owned(), note };
+    publish_to(recorder, broker, vec![transition]).await;
+}
+
+async fn publish_to(recorder: &Recorder, broker: &Broker, transitions: Vec<Transition>) {
     for Transition { warning, pod, reason, note } in transitions {
         let event = Event {
             type_: if warning { EventType::Warning } else { EventType::Normal },
@@ -28,7 +45,7 @@ pub async fn publish(ctx: &BrokerContext, broker: &Broker, transitions: Vec<Tran
                 ..ObjectReference::default()
             }),
         };
-        if let Err(error) = ctx.recorder.publish(&event, &broker.object_ref(&())).await {
+        if let Err(error) = recorder.publish(&event, &broker.object_ref(&())).await {
             tracing::warn!(%error, reason = event.reason, "event not published");
         }
     }

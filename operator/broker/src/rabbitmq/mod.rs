@@ -5,6 +5,7 @@
 mod actions;
 mod answers;
 mod http;
+mod pulse;
 mod users;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use serde_json::json;
 use crate::admin::{AdminError, BrokerAdmin, Node, Overview};
 pub use http::{ConnectError, Endpoint};
 use http::{Http, path};
+pub use pulse::NodePulse;
 
 /// Virtual host and exchange where RabbitMQ publishes its own events.
 const EVENT_VIRTUAL_HOST: &str = "/";

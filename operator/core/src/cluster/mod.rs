@@ -19,6 +19,7 @@ pub mod resources;
 pub mod rollout;
 pub mod secrets;
 pub mod services;
+pub mod serving;
 pub mod stateful_set;
 pub mod status;
 pub mod validate;

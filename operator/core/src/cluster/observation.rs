@@ -71,7 +71,8 @@ pub fn pods(broker: &Broker, set: &StatefulSet, pods: &[Pod]) -> Vec<SeenPod> {
     seen
 }
 
-fn is_ready(pod: &Pod) -> bool {
+/// Whether Kubernetes calls a pod ready.
+pub fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.iter().filter_map(|status| status.conditions.as_ref()).flatten();
     conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }

@@ -18,7 +18,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::channels::{self, Listener};
 use super::config::{ADMIN_DIRECTORY, TLS_DIRECTORY};
 use super::names::{self, Identity, ports};
-use super::{Inputs, config_map, meta, resources};
+use super::{Inputs, config_map, meta, resources, serving};
 
 /// Annotation with the uid of the admin Secret that the nodes must have read.
 pub const CREDENTIALS_ANNOTATION: &str = "entente.dev/credentials";
@@ -32,9 +32,12 @@ const ZONE_KEY: &str = "topology.kubernetes.io/zone";
 /// Builds the pod template.
 pub fn template(broker: &Broker, identity: Identity<'_>, inputs: &Inputs<'_>) -> PodTemplateSpec {
     let placement = &broker.spec.placement;
+    let mut labels = meta::labels(identity.name);
+    // From the start, so that a pod made while no operator runs serves too (invariant I9).
+    labels.extend(serving::label(true));
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
-            labels: Some(meta::labels(identity.name)),
+            labels: Some(labels),
             annotations: Some(annotations(broker, identity, inputs)),
             ..ObjectMeta::default()
         }),
@@ -308,6 +311,11 @@ mod tests {
             spec.default = true;
         });
         assert_eq!(grown, built(|_| {}));
+    }
+
+    #[test]
+    fn i9_a_pod_serves_without_an_operator() {
+        assert_eq!(built(|_| {})["metadata"]["labels"]["entente.dev/serving"], "true");
     }
 
     #[test]

@@ -5,18 +5,20 @@ use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::channels::{self, Listener};
-use super::meta;
 use super::names::{self, Identity};
+use super::{meta, serving};
 
-/// The Service that clients connect to: whichever nodes are ready.
+/// The Service that clients connect to: whichever nodes are ready, without those that do not answer, see [`super::serving`].
 pub fn client(broker: &Broker, identity: Identity<'_>) -> Service {
     let mut listeners = channels::client_listeners(broker);
     listeners.extend(channels::operational_listeners(broker));
+    let mut selector = meta::selector(identity.name);
+    selector.extend(serving::label(true));
     Service {
         metadata: meta::owned(identity, names::client_service(identity.name)),
         spec: Some(ServiceSpec {
             type_: Some("ClusterIP".to_owned()),
-            selector: Some(meta::selector(identity.name)),
+            selector: Some(selector),
             ports: Some(service_ports(&listeners)),
             ..ServiceSpec::default()
         }),
@@ -73,6 +75,8 @@ mod tests {
         assert_eq!(service.spec.as_ref().unwrap().publish_not_ready_addresses, None);
         let expected = [("amqps", 5671), ("management", 15671), ("prometheus", 15691)];
         assert_eq!(ports(&service), expected.map(|(name, port)| (name.to_owned(), port)));
+        let selector = service.spec.unwrap().selector.unwrap();
+        assert_eq!(selector.get("entente.dev/serving").map(String::as_str), Some("true"));
     }
 
     #[test]
@@ -81,5 +85,6 @@ mod tests {
         let spec = headless(&main, names::identity(&main).unwrap()).spec.unwrap();
         assert_eq!(spec.cluster_ip.as_deref(), Some("None"));
         assert_eq!(spec.publish_not_ready_addresses, Some(true));
+        assert!(!spec.selector.unwrap().contains_key("entente.dev/serving"), "a node out of service keeps its name");
     }
 }
