@@ -12,6 +12,7 @@ pub mod cluster;
 pub mod manifest;
 pub mod object;
 pub mod operator;
+pub mod process;
 pub mod queue;
 pub mod retyped;
 pub mod scene;

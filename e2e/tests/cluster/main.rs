@@ -15,4 +15,5 @@ mod queue;
 mod redrive;
 mod refusal;
 mod secrecy;
+mod serving;
 mod topic;

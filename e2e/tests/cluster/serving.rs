@@ -1,0 +1,67 @@
+//! The client Service leaves out a node that does not answer, long before Kubernetes itself would.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use entente_e2e::cluster::{Cluster, SYSTEM};
+use entente_e2e::process::BrokerProcess;
+use entente_e2e::wait::{holds, seconds};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::Api;
+use kube::api::ListParams;
+
+const NODE: &str = "main-broker-2";
+
+/// Whether new connections to the Service may go to this address.
+async fn is_served(cluster: &Cluster, address: &str) -> Result<bool> {
+    let slices: Api<EndpointSlice> = Api::namespaced(cluster.client.clone(), SYSTEM);
+    let slices = slices.list(&ListParams::default().labels("kubernetes.io/service-name=main")).await?;
+    let endpoints = slices.items.iter().flat_map(|slice| &slice.endpoints);
+    let ready = |endpoint: &&k8s_openapi::api::discovery::v1::Endpoint| {
+        endpoint.conditions.as_ref().is_none_or(|conditions| conditions.ready != Some(false))
+    };
+    Ok(endpoints.filter(ready).any(|endpoint| endpoint.addresses.iter().any(|known| known == address)))
+}
+
+async fn all_served(cluster: &Cluster) -> Result<()> {
+    holds("every node is in the Service", seconds(120), async || {
+        for ordinal in 0..3 {
+            let pod = cluster.pods(SYSTEM).get(&format!("main-broker-{ordinal}")).await?;
+            ensure!(is_served(cluster, &address(&pod)?).await?, "main-broker-{ordinal} is not in the Service");
+        }
+        Ok(true)
+    })
+    .await
+    .map(drop)
+}
+
+fn address(pod: &Pod) -> Result<String> {
+    pod.status.as_ref().and_then(|status| status.pod_ip.clone()).context("a pod without address")
+}
+
+async fn left_out(cluster: &Cluster, signal: &str) -> Result<Duration> {
+    let pod = cluster.pods(SYSTEM).get(NODE).await?;
+    let address = address(&pod)?;
+    let process = BrokerProcess::of(&pod).await?;
+    process.signal(signal).await?;
+    let took = holds("the node is left out", seconds(30), async || Ok(!is_served(cluster, &address).await?)).await;
+    if signal == "STOP" {
+        process.signal("CONT").await?;
+    }
+    took
+}
+
+#[tokio::test]
+async fn a_node_that_does_not_answer_is_left_out_within_a_second_and_comes_back() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    all_served(&cluster).await?;
+    for signal in ["STOP", "STOP", "STOP", "KILL"] {
+        let took = left_out(&cluster, signal).await?;
+        println!("{signal}: left out after {took:?}");
+        // One second by design; this machine's cores are shared with all that the test runs.
+        ensure!(took < seconds(3), "{signal}: it took {took:?}");
+        all_served(&cluster).await?;
+    }
+    Ok(())
+}
