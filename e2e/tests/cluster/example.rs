@@ -1,4 +1,4 @@
-//! `examples/orders-and-billing`, as people apply it. Its namespaces have fixed names: what is in them goes before and after.
+//! The examples, as people apply them. Their namespaces have fixed names: what is in them goes before and after.
 
 use std::path::Path;
 use std::time::Duration;
@@ -22,15 +22,16 @@ const ROUNDS: usize = 4;
 struct Stage {
     cluster: Cluster,
     broker: BrokerAccess,
+    namespaces: &'static [&'static str],
     /// Namespaces first, as they are written.
     declared: Vec<Manifest>,
 }
 
 /// Runs a test where nothing is, and leaves nothing, however it ends.
-async fn stage(test: impl AsyncFnOnce(&Stage) -> Result<()>) -> Result<()> {
+async fn stage(folder: &str, namespaces: &'static [&'static str], test: impl AsyncFnOnce(&Stage) -> Result<()>) -> Result<()> {
     let cluster = Cluster::connect().await?;
     let broker = BrokerAccess::of(&cluster, SYSTEM, "main").await.context("the Broker main: make install brings it")?;
-    let stage = Stage { cluster, broker, declared: read(&example(""))? };
+    let stage = Stage { cluster, broker, namespaces, declared: read(&example(folder))? };
     stage.clear().await?;
     let outcome = test(&stage).await;
     let end = stage.clear().await;
@@ -38,16 +39,16 @@ async fn stage(test: impl AsyncFnOnce(&Stage) -> Result<()>) -> Result<()> {
 }
 
 fn example(part: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/orders-and-billing").join(part)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(part)
 }
 
 impl Stage {
     async fn clear(&self) -> Result<()> {
         let mut outcome = Ok(());
-        for namespace in NAMESPACES {
+        for namespace in self.namespaces {
             self.delete_namespace(namespace).await?;
         }
-        for namespace in NAMESPACES {
+        for namespace in self.namespaces {
             outcome = outcome.and(self.namespace_gone(namespace).await.map(drop));
             outcome = outcome.and(self.virtual_host_gone(namespace).await);
         }
@@ -159,9 +160,9 @@ impl Stage {
     }
 
     /// The counters follow the messages within seconds.
-    async fn holds_messages(&self, queue: &str, expected: i64) -> Result<()> {
+    async fn holds_messages(&self, virtual_host: &str, queue: &str, expected: i64) -> Result<()> {
         let counted = async || {
-            let queues = self.broker.admin.read_queues("orders").await?;
+            let queues = self.broker.admin.read_queues(virtual_host).await?;
             let seen = queues.get(queue).with_context(|| format!("there is no queue {queue}"))?;
             let messages = seen.counts.context("not counted yet")?.messages();
             ensure!(messages == expected, "there are {messages}");
@@ -173,14 +174,14 @@ impl Stage {
 
 #[tokio::test]
 async fn orders_and_billing_do_what_their_example_says() -> Result<()> {
-    stage(async |stage| {
+    stage("orders-and-billing", &NAMESPACES, async |stage| {
         for manifest in &stage.declared {
             manifest.apply(&stage.cluster).await?;
         }
         let took = stage.all_ready(&stage.objects()).await?;
         println!("{} objects were Ready in {took:?}", stage.objects().len());
 
-        let jobs = read(&example("jobs"))?;
+        let jobs = read(&example("orders-and-billing/jobs"))?;
         for job in &jobs {
             job.apply(&stage.cluster).await?;
         }
@@ -195,7 +196,7 @@ async fn orders_and_billing_do_what_their_example_says() -> Result<()> {
             ("audit", 200),
             ("topic.orders.dead", 50),
         ] {
-            stage.holds_messages(queue, messages).await?;
+            stage.holds_messages("orders", queue, messages).await?;
         }
         for (queue, messages) in [("audit", 200), ("topic.orders.dead", 50)] {
             let mut ids = drain(&stage.broker, "orders", queue).await?;
@@ -210,6 +211,34 @@ async fn orders_and_billing_do_what_their_example_says() -> Result<()> {
         }
         for namespace in NAMESPACES {
             println!("the namespace {namespace} was gone in {:?}", stage.namespace_gone(namespace).await?);
+        }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn dead_letters_are_sent_again_as_their_example_says() -> Result<()> {
+    stage("dead-letters", &["payments"], async |stage| {
+        for manifest in &stage.declared {
+            manifest.apply(&stage.cluster).await?;
+        }
+        stage.all_ready(&stage.objects()).await?;
+        let jobs = read(&example("dead-letters/jobs"))?;
+        // After each Job: messages in the Queue, and among its dead letters.
+        let expected = [
+            ("payments-producer", 300, 0),
+            ("payments-broken-consumer", 0, 100),
+            ("payments-redrive", 100, 0),
+            ("payments-consumer", 0, 0),
+        ];
+        ensure!(jobs.len() == expected.len(), "{} Jobs", jobs.len());
+        for (job, (name, waiting, dead)) in jobs.iter().zip(expected) {
+            ensure!(job.name == name, "{job} in place of {name}");
+            job.apply(&stage.cluster).await?;
+            stage.complete(job).await?;
+            stage.holds_messages("payments", "payments", waiting).await?;
+            stage.holds_messages("payments", "payments.dead", dead).await?;
         }
         Ok(())
     })
@@ -231,7 +260,7 @@ fn told(objects: &[&Manifest]) -> String {
 #[tokio::test]
 async fn i4_every_order_of_the_example_converges() -> Result<()> {
     let mut random = Chance::of(seed()?);
-    stage(async |stage| {
+    stage("orders-and-billing", &NAMESPACES, async |stage| {
         stage.apply_namespaces().await?;
         for round in 1..=ROUNDS {
             let mut objects = stage.objects();

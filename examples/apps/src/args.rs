@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use entente_broker::amqp::SimpleValue;
+use entente_core::filter::{Expression, parse};
 
 use crate::produce::{PRODUCER, SEQUENCE};
 
@@ -45,6 +46,12 @@ pub enum Command {
     /// where the others were served; only their sum is complete then.
     #[command(after_help = ENVIRONMENT)]
     Consume(Consume),
+    /// Send dead letters back to the queue where they died.
+    ///
+    /// Each is accepted only when its copy was: nothing is lost, however it ends. What was on its way then may be there
+    /// twice, with the same message-id.
+    #[command(after_help = ENVIRONMENT)]
+    Redrive(Redrive),
 }
 
 /// Where to and how long.
@@ -142,6 +149,30 @@ pub struct Consume {
     /// End well only if no producer's numbers have gaps; for the only consumer of a queue
     #[arg(long, env = "ENTENTE_COMPLETE")]
     pub complete: bool,
+
+    /// Reject so many messages first, as a service with a fault would; they become dead letters and are not counted
+    #[arg(long, env = "ENTENTE_REJECT", value_name = "N", default_value_t = 0)]
+    pub reject: u64,
+}
+
+/// Options of the redrive.
+#[derive(Debug, Clone, ClapArgs)]
+pub struct Redrive {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub common: Common,
+
+    /// Only messages for which this is true, for instance "country = 'NL' AND amount > 100"
+    #[arg(long, env = "ENTENTE_FILTER", value_name = "SQL", value_parser = filter)]
+    pub filter: Option<Expression>,
+
+    /// Messages per second [default: as fast as the broker accepts]
+    #[arg(long, env = "ENTENTE_RATE", value_name = "PER_SECOND", value_parser = rate)]
+    pub rate: Option<f64>,
+}
+
+fn filter(text: &str) -> Result<Expression, String> {
+    parse(text).map_err(|error| format!("\n{}", error.render()))
 }
 
 /// An application property: name and value.

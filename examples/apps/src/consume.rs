@@ -23,6 +23,8 @@ struct Counts {
     received: u64,
     /// Of these, those without a number, such as messages of other programs.
     unnumbered: u64,
+    /// Deliveries that were rejected.
+    rejected: u64,
     sequences: Sequences,
 }
 
@@ -34,6 +36,7 @@ struct Summary {
     duplicates: u64,
     missing: u64,
     unnumbered: u64,
+    rejected: u64,
     reconnections: u64,
     seconds: f64,
     per_second: f64,
@@ -92,6 +95,7 @@ pub async fn run(args: Consume) -> Result<bool> {
         duplicates: counts.sequences.duplicates(),
         missing,
         unnumbered: counts.unnumbered,
+        rejected: counts.rejected,
         reconnections: receiver.reconnections(),
         seconds: seconds(time),
         per_second: per_second(counts.received, time),
@@ -117,6 +121,10 @@ async fn receive_all(
         tokio::select! {
             delivery = receiver.recv() => {
                 let delivery = delivery?;
+                if counts.rejected < args.reject {
+                    counts.rejected += u64::from(receiver.reject(&delivery, "told to reject it").await?);
+                    continue;
+                }
                 if !args.delay.is_zero() {
                     work(args, counts, progress).await;
                 }

@@ -1,4 +1,4 @@
-//! A small AMQP 1.0 producer and consumer, for demonstrations and tests.
+//! A small AMQP 1.0 producer and consumer, and a redrive of dead letters, for demonstrations and tests.
 //!
 //! Progress goes to standard error; the last line, on standard output, is JSON.
 
@@ -8,6 +8,7 @@ mod consume;
 mod end;
 mod produce;
 mod progress;
+mod redrive;
 mod sequences;
 mod target;
 
@@ -30,6 +31,7 @@ async fn main() -> ExitCode {
     let outcome = match args.command {
         Command::Produce(args) => Box::pin(produce::run(args)).await,
         Command::Consume(args) => Box::pin(consume::run(args)).await,
+        Command::Redrive(args) => Box::pin(redrive::run(args)).await,
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

@@ -16,6 +16,24 @@ pub fn exchange(name: &str, routing_key: &str) -> String {
     format!("/exchanges/{}/{}", encode(name), encode(routing_key))
 }
 
+/// Name of the queue whose address this is; `None` for any other address.
+pub fn queue_name(address: &str) -> Option<String> {
+    let encoded = address.strip_prefix("/queues/").filter(|name| !name.is_empty() && !name.contains('/'))?;
+    let mut bytes = Vec::with_capacity(encoded.len());
+    let mut rest = encoded.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        if *first == b'%' {
+            let (digits, tail) = tail.split_at_checked(2)?;
+            bytes.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
+            rest = tail;
+        } else {
+            bytes.push(*first);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
 /// Percent-encodes everything but the unreserved characters of RFC 3986.
 fn encode(text: &str) -> String {
     text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
@@ -46,6 +64,20 @@ mod tests {
         assert_eq!(queue("a/b"), "/queues/a%2Fb");
         assert_eq!(queue("a%2Fb"), "/queues/a%252Fb");
         assert_eq!(exchange("x/y", "k #*"), "/exchanges/x%2Fy/k%20%23%2A");
+    }
+
+    #[test]
+    fn only_a_queues_address_has_its_name() {
+        for address in ["/exchanges/a", "/queues/", "/queues/a/b", "queues/a", "/queues/%4", "/queues/%zz", "/queues/%ff"] {
+            assert_eq!(queue_name(address), None, "{address}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_comes_back_from_its_address(name in ".{1,40}") {
+            prop_assert_eq!(queue_name(&queue(&name)), Some(name));
+        }
     }
 
     #[test]

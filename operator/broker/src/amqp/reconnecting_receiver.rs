@@ -83,6 +83,14 @@ impl ReconnectingReceiver {
         receiver.release(delivery).await.map(|()| true)
     }
 
+    /// Rejects a delivery, which dead-letters it. False if its connection is gone: then it comes again.
+    pub async fn reject(&mut self, delivery: &Delivery, why: &str) -> Result<bool, Error> {
+        let Some(receiver) = self.receiver.as_ref().filter(|_| delivery.epoch == self.connector.made()) else {
+            return Ok(false);
+        };
+        receiver.reject(delivery, why).await.map(|()| true)
+    }
+
     /// Closes link and connection. Deliveries not settled go back to the queue.
     pub async fn close(&mut self) -> Result<(), Error> {
         let Some(receiver) = self.receiver.take() else {
