@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::grant::Grant;
-use crate::scaling::Scaling;
+use crate::scaling::{Scaling, ScalingStatus};
 use crate::text::{ByteSize, DurationText};
 
 /// A queue on a Broker. The smallest one is `spec: {}`: replicated by Raft to at least two
@@ -30,6 +30,7 @@ use crate::text::{ByteSize, DurationText};
     printcolumn(name = "Messages", type_ = "integer", json_path = ".status.backlog.ready", description = "Messages ready for delivery when last seen"),
     printcolumn(name = "Unacked", type_ = "integer", json_path = ".status.backlog.unacknowledged", description = "Messages delivered and not yet settled when last seen"),
     printcolumn(name = "Consumers", type_ = "integer", json_path = ".status.backlog.consumers"),
+    printcolumn(name = "Replicas", type_ = "integer", json_path = ".status.scaling.desiredReplicas", priority = 1, description = "Replicas that spec.scaling asks its target to have"),
     printcolumn(name = "Address", type_ = "string", json_path = ".status.address", priority = 1),
     printcolumn(name = "Leader", type_ = "string", json_path = ".status.leader", priority = 1),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1),
@@ -254,6 +255,9 @@ pub struct QueueStatus {
     /// Messages and consumers, when last seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backlog: Option<Backlog>,
+    /// What the autoscaler last did, with `spec.scaling`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<ScalingStatus>,
 }
 
 /// Messages and consumers of a queue at one moment.

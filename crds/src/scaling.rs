@@ -3,6 +3,7 @@
 // The names are those of Kubernetes; the derive copies the struct, so an attribute on it is not enough.
 #![allow(clippy::struct_field_names)]
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
@@ -94,4 +95,47 @@ pub struct Behavior {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]
     pub scale_up_replicas_per_minute: Option<i32>,
+}
+
+/// What the autoscaler last did, and why.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ScalingStatus {
+    /// The workload, as `Kind/name`.
+    pub target: String,
+    /// Replicas that the target should have.
+    pub desired_replicas: i32,
+    /// The last decision that was worth telling.
+    pub last_decision: LastDecision,
+    /// What the autoscaler remembers, for the next process: rates that were learned, windows. Opaque; whoever removes it loses only that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8192))]
+    pub memory: Option<String>,
+}
+
+/// One decision.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LastDecision {
+    /// When.
+    pub at: Time,
+    /// The objective that asked for most: `MessagesPerReplica`, `DrainWithin`, `MaxAge`, `ArrivalRate`, `Waiting`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<String>,
+    /// What kept replicas from being what the objectives ask for, such as `Maximum`, `DownWindow`, `Stale`, `ConflictingScaler`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_back: Option<String>,
+    /// Messages ready when it was decided.
+    pub ready: i64,
+    /// Messages unacknowledged when it was decided.
+    pub unacknowledged: i64,
+    /// Replicas of the target that were ready.
+    pub ready_replicas: i32,
+    /// Messages per second that came in, estimated.
+    pub arrival_rate: String,
+    /// Messages per second that one replica serves, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_rate: Option<String>,
+    /// All of it in one sentence.
+    pub message: String,
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use crate::queue::{Backlog, DeadLetter, DeletionPolicy, Overflow};
-use crate::scaling::Scaling;
+use crate::scaling::{Scaling, ScalingStatus};
 use crate::text::{ByteSize, DurationText};
 
 /// A subscription to a Topic. The smallest one is `spec: {topicRef: {name: …}}`: every message, in a replicated queue.
@@ -28,6 +28,7 @@ use crate::text::{ByteSize, DurationText};
     printcolumn(name = "Messages", type_ = "integer", json_path = ".status.backlog.ready", description = "Messages ready for delivery when last seen"),
     printcolumn(name = "Unacked", type_ = "integer", json_path = ".status.backlog.unacknowledged", description = "Messages delivered and not yet settled when last seen"),
     printcolumn(name = "Consumers", type_ = "integer", json_path = ".status.backlog.consumers"),
+    printcolumn(name = "Replicas", type_ = "integer", json_path = ".status.scaling.desiredReplicas", priority = 1, description = "Replicas that spec.scaling asks its target to have"),
     printcolumn(name = "Address", type_ = "string", json_path = ".status.address", priority = 1),
     printcolumn(name = "Leader", type_ = "string", json_path = ".status.leader", priority = 1),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1),
@@ -179,4 +180,7 @@ pub struct SubscriptionStatus {
     /// Messages and consumers, when last seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backlog: Option<Backlog>,
+    /// What the autoscaler last did, with `spec.scaling`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<ScalingStatus>,
 }

@@ -18,6 +18,8 @@ use super::context::{Context, Shared};
 use super::home::Kind;
 use crate::metrics::Kind as KindLabel;
 
+/// The field of a status that the autoscaler writes, and nobody else.
+pub const OF_THE_AUTOSCALER: &str = "scaling";
 /// Events that are on their way at once, at most.
 pub const EVENTS_AT_ONCE: usize = 2;
 /// After this an Event is told however much is waited for.
@@ -105,6 +107,8 @@ pub async fn report<K: Reported>(
         for key in before.keys() {
             after.entry(key.clone()).or_insert(serde_json::Value::Null);
         }
+        // What was seen of it here may be old by now.
+        after.remove(OF_THE_AUTOSCALER);
     }
     // With the UID: another object of this name may be there by now, which knows nothing of this one's status.
     let patch = Patch::Merge(json!({"metadata": {"uid": object.uid()}, "status": after}));

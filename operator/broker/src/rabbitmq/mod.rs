@@ -4,6 +4,7 @@
 
 mod actions;
 mod answers;
+mod gauges;
 mod http;
 mod pulse;
 mod users;
@@ -20,6 +21,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::admin::{AdminError, BrokerAdmin, Node, Overview};
+pub use gauges::{Gauge, NodeGauges, QueueName};
 pub use http::{ConnectError, Endpoint};
 use http::{Http, path};
 pub use pulse::NodePulse;

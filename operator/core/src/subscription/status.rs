@@ -41,6 +41,7 @@ fn of_queue(status: SubscriptionStatus) -> QueueStatus {
         members,
         online,
         backlog,
+        scaling,
     } = status;
     QueueStatus {
         observed_generation,
@@ -54,6 +55,7 @@ fn of_queue(status: SubscriptionStatus) -> QueueStatus {
         members,
         online,
         backlog,
+        scaling,
     }
 }
 
@@ -71,6 +73,7 @@ fn of_subscription(status: QueueStatus) -> SubscriptionStatus {
         members,
         online,
         backlog,
+        scaling,
     } = status;
     SubscriptionStatus {
         observed_generation,
@@ -83,5 +86,6 @@ fn of_subscription(status: QueueStatus) -> SubscriptionStatus {
         members,
         online,
         backlog,
+        scaling,
     }
 }
