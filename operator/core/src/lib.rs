@@ -14,6 +14,7 @@ pub mod object;
 pub mod orphans;
 pub mod queue;
 pub mod resolve;
+pub mod scaling;
 pub mod subscription;
 pub mod subset;
 pub mod taps;

@@ -1,0 +1,116 @@
+//! How many replicas each objective asks for, as a number with a fraction.
+
+use super::config::Config;
+use super::decision::Objective;
+use super::ledger::Ledger;
+use super::number::of_count;
+
+/// Replicas are to be busy for this share of their time at most: the rest takes up noise and the dead band.
+pub const UTILISATION: f64 = 0.9;
+/// Of the time an objective allows, so much is planned with.
+const PLANNED: f64 = 0.7;
+/// No more is asked for than serves what is due within this share of the planned time: nearer deadlines, and missed
+/// ones, would ask for replicas without end.
+const NEAREST: f64 = 0.5;
+
+/// What the objectives look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Situation<'a> {
+    /// Now, as the ledger counts.
+    pub time: i64,
+    /// Messages per second that come in.
+    pub arrivals: f64,
+    /// Messages per second of one replica.
+    pub service: Option<f64>,
+    /// Seconds that a new replica takes to start.
+    pub start: f64,
+    /// The backlog by arrival.
+    pub ledger: &'a Ledger,
+    /// Messages ready.
+    pub ready: u64,
+    /// Messages ready or unacknowledged.
+    pub backlog: u64,
+    /// Messages that are worked on.
+    pub in_work: u64,
+    /// Replicas that are ready.
+    pub ready_replicas: u32,
+    /// Replicas that are asked for.
+    pub spec_replicas: u32,
+}
+
+/// The highest need, and the objective that has it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Need {
+    /// Replicas.
+    pub replicas: f64,
+    /// What asks for them.
+    pub objective: Option<Objective>,
+}
+
+impl Need {
+    fn raise(&mut self, replicas: f64, objective: Objective) {
+        if replicas > self.replicas {
+            *self = Self { replicas, objective: Some(objective) };
+        }
+    }
+}
+
+/// What is needed now.
+pub fn of(config: &Config, at: &Situation) -> Need {
+    let mut need = Need::default();
+    if at.backlog > 0 {
+        need.raise(1e-3, Objective::Waiting);
+    }
+    if let Some(most) = config.messages_per_replica {
+        need.raise(of_count(at.backlog) / most, Objective::MessagesPerReplica);
+    }
+    let to_keep_up = keep_up(at);
+    if let Some(within) = config.drain_within {
+        let drain = to_drain(at, within);
+        need.raise(to_keep_up + drain, Objective::DrainWithin);
+    }
+    if let Some(within) = config.max_age {
+        need.raise(to_drain(at, within), Objective::MaxAge);
+        need.raise(to_keep_up, Objective::ArrivalRate);
+    }
+    need
+}
+
+/// Replicas that serve what comes in. Below that, a backlog that was drained would grow again.
+pub fn keep_up(at: &Situation) -> f64 {
+    at.service.map_or(0.0, |service| at.arrivals / (service * UTILISATION))
+}
+
+/// Replicas that serve each message of the backlog before it is `within` milliseconds old.
+///
+/// The oldest are served first, so what comes later does not delay them: each part of the backlog, with all before it,
+/// has to be served within the time that it has left. The part that asks for most rules.
+fn to_drain(at: &Situation, within: i64) -> f64 {
+    let existing = f64::from(at.spec_replicas);
+    let Some(service) = at.service else { return probe(at, within) };
+    let planned = scaled(within, PLANNED);
+    let nearest = super::number::seconds(planned) * NEAREST;
+    let mut with_existing: f64 = 0.0;
+    let mut with_new: f64 = 0.0;
+    for (messages, left) in at.ledger.due(at.time, planned, at.in_work) {
+        with_existing = with_existing.max(messages / (service * left.max(nearest)));
+        // Until new replicas have started, those that are ready work alone.
+        let alone = f64::from(at.ready_replicas) * service * at.start.min(left.max(nearest));
+        with_new = with_new.max((messages - alone) / (service * (left - at.start).max(nearest)));
+    }
+    let need = if with_existing > existing { with_existing.max(with_new) } else { with_existing };
+    // Messages that consumers prefetched do not move to a new replica.
+    if at.ready == 0 { need.min(existing) } else { need }
+}
+
+/// As long as nobody knows how fast a replica is: twice as many, once messages have waited for half the time.
+fn probe(at: &Situation, within: i64) -> f64 {
+    let all_ready = at.ready_replicas >= at.spec_replicas && at.ready_replicas > 0;
+    let late = at.ledger.oldest_age(at.time) > within / 2;
+    if all_ready && late && at.ready > 0 { 2.0 * f64::from(at.spec_replicas) } else { 0.0 }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // at most a week
+fn scaled(millis: i64, share: f64) -> i64 {
+    (millis as f64 * share) as i64
+}

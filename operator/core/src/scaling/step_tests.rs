@@ -1,0 +1,367 @@
+//! Each rule by itself.
+
+use super::testing::{World, at, by_age, config};
+use super::{Cap, Config, HeldBack, Objective, Reading, Sample, State, step};
+
+fn failed(world: &World, reading: Reading) -> Sample {
+    Sample { reading, target: world.target.clone() }
+}
+
+#[test]
+fn from_zero_it_goes_straight_to_the_target() {
+    let mut world = World::new(config(), 0);
+    world.second(0);
+    let decision = world.second(500);
+    assert_eq!((decision.desired, decision.objective), (50, Some(Objective::MessagesPerReplica)));
+}
+
+#[test]
+fn a_small_excess_is_within_the_dead_band() {
+    let mut world = World::new(config(), 20);
+    world.service = 0;
+    let decision = world.second(215);
+    assert_eq!((decision.desired, decision.wanted, decision.held_back), (20, 22, Some(HeldBack::DeadBand)));
+    let decision = world.second(6);
+    assert_eq!((decision.desired, decision.held_back), (23, None));
+}
+
+#[test]
+fn down_waits_for_the_window_and_is_limited_in_rate() {
+    let mut world = World::new(Config { min: 1, ..config() }, 20);
+    let mut changes = Vec::new();
+    for second in 0..1200 {
+        let decision = world.second(0);
+        if decision.write().is_some() {
+            changes.push((second, decision.desired));
+        }
+    }
+    let (first, replicas) = changes[0];
+    assert!((120..=132).contains(&first), "{changes:?}");
+    assert_eq!(replicas, 15, "a quarter of 20");
+    assert!(changes.windows(2).all(|pair| pair[1].0 - pair[0].0 >= 60), "{changes:?}");
+    assert_eq!(changes.last().unwrap().1, 1);
+}
+
+#[test]
+fn an_idle_queue_goes_to_zero_at_once_but_not_early() {
+    let mut world = World::new(config(), 20);
+    for second in 0..=120 {
+        let decision = world.second(0);
+        assert_eq!(decision.desired, if second < 120 { 20 } else { 0 }, "{second}");
+    }
+}
+
+#[test]
+fn one_message_now_and_then_keeps_one_replica() {
+    let mut world = World::new(config(), 1);
+    for second in 0..1000 {
+        let decision = world.second(u64::from(second % 100 == 0));
+        assert_eq!(decision.desired, 1, "{second}");
+    }
+    assert_eq!(world.second(0).held_back, Some(HeldBack::NotIdle));
+}
+
+#[test]
+fn what_is_unacknowledged_keeps_its_replica() {
+    let mut world = World::new(Config { min: 1, down_percent_per_minute: 100, ..config() }, 10);
+    world.service = 0;
+    world.seen.unacknowledged = 6;
+    for _ in 0..200 {
+        let sample = world.sample();
+        world.millis += 1000;
+        world.decide(&sample);
+    }
+    assert_eq!(world.target.spec_replicas, 6);
+    let sample = world.sample();
+    assert_eq!(world.decide(&sample).held_back, Some(HeldBack::Unacknowledged));
+    world.seen.busy_replicas = Some(2);
+    let sample = world.sample();
+    assert_eq!(world.decide(&sample).desired, 2, "it is known that two hold them all");
+}
+
+#[test]
+fn a_lowered_maximum_is_obeyed_although_messages_are_held() {
+    let mut world = World::new(config(), 20);
+    world.service = 0;
+    world.second(200);
+    world.config.max = 5;
+    let decision = world.second(0);
+    assert_eq!((decision.desired, decision.held_back), (5, Some(HeldBack::Maximum)));
+}
+
+#[test]
+fn a_cap_is_named() {
+    for (cap, reason) in [(Cap::SingleActiveConsumer, HeldBack::SingleActiveConsumer), (Cap::Partitions(1), HeldBack::Partitions)]
+    {
+        let mut world = World::new(Config { max: 1, cap: Some(cap), ..config() }, 0);
+        world.service = 0;
+        let decision = world.second(500);
+        assert_eq!((decision.desired, decision.wanted, decision.held_back), (1, 50, Some(reason)));
+    }
+}
+
+#[test]
+fn what_was_not_seen_lowers_nothing_however_long() {
+    let mut world = World::new(config(), 7);
+    world.second(0);
+    for reading in [Reading::Failed, Reading::Stale] {
+        for _ in 0..1000 {
+            world.millis += 1000;
+            let decision = world.decide(&failed(&world, reading.clone()));
+            assert_eq!((decision.desired, decision.held_back), (7, Some(HeldBack::Stale)));
+        }
+    }
+    // The window did not run while nothing was seen.
+    for second in 0..100 {
+        assert_eq!(world.second(0).desired, 7, "{second}");
+    }
+}
+
+#[test]
+fn a_missing_node_can_only_raise() {
+    let mut world = World::new(config(), 7);
+    world.seconds(10, 0);
+    world.seen.is_lower_bound = true;
+    world.seen.published_total = Some(0);
+    for _ in 0..1000 {
+        let decision = world.second(0);
+        assert_eq!((decision.desired, decision.held_back), (7, Some(HeldBack::NodesMissing)));
+    }
+    world.service = 0;
+    assert_eq!(world.second(200).desired, 20);
+}
+
+#[test]
+fn a_node_that_comes_back_is_no_burst() {
+    let mut world = World::new(by_age(30), 2);
+    world.seen.published_total = Some(1_000_000);
+    world.seconds(60, 10);
+    let whole = world.seen.clone();
+    world.seen.is_lower_bound = true;
+    world.seen.published_total = Some(300_000);
+    world.seen.acknowledged_total = Some(0);
+    world.seconds(10, 10);
+    world.seen = whole;
+    let decision = world.seconds(5, 10);
+    assert_eq!(decision.desired, 2, "{}", decision.sentence);
+}
+
+#[test]
+fn a_reset_counter_discards_the_interval() {
+    let mut world = World::new(by_age(30), 2);
+    world.seen.published_total = Some(1_000_000);
+    world.seconds(300, 15);
+    let before = world.seconds(1, 15).inputs.arrival_rate;
+    world.seen.published_total = Some(0);
+    world.seen.acknowledged_total = Some(0);
+    let decision = world.second(15);
+    assert!((decision.inputs.arrival_rate - before).abs() < 0.01, "{}", decision.sentence);
+    assert_eq!(decision.desired, 2);
+}
+
+#[test]
+fn without_counters_the_depth_is_enough_to_raise() {
+    let mut world = World::new(by_age(30), 1);
+    (world.seen.published_total, world.seen.acknowledged_total) = (None, None);
+    world.service = 0;
+    let decision = world.seconds(30, 100);
+    assert!(decision.desired >= 10, "{}", decision.sentence);
+}
+
+#[test]
+fn a_hand_set_zero_pauses_until_another_number_is_set() {
+    let mut world = World::new(config(), 5);
+    world.service = 1;
+    world.seconds(10, 50);
+    world.target.spec_replicas = 0;
+    world.target.ready_replicas = 0;
+    for _ in 0..300 {
+        let decision = world.second(50);
+        assert_eq!((decision.write(), decision.held_back), (None, Some(HeldBack::Paused)));
+    }
+    let text = world.state.encode();
+    world.state = State::resume(Some(&text));
+    assert_eq!(world.second(50).held_back, Some(HeldBack::Paused), "a restart does not end it");
+    world.target.spec_replicas = 1;
+    assert!(world.second(50).write().is_some());
+}
+
+#[test]
+fn its_own_zero_is_no_pause() {
+    let mut world = World::new(config(), 5);
+    world.seconds(125, 0);
+    assert_eq!(world.target.spec_replicas, 0);
+    world.service = 0;
+    assert_eq!(world.second(100).desired, 10);
+}
+
+#[test]
+fn its_own_zero_that_is_seen_late_is_no_pause() {
+    let mut world = World::new(config(), 5);
+    world.seconds(120, 0);
+    world.flow(0);
+    let sample = world.sample();
+    let late = world.target.clone();
+    assert_eq!(world.decide(&sample).desired, 0);
+    // A message comes, and the target still looks as it was.
+    world.target = late;
+    world.service = 0;
+    world.second(100);
+    world.target.spec_replicas = 0;
+    world.target.ready_replicas = 0;
+    assert_eq!(world.second(0).desired, 10);
+}
+
+#[test]
+fn another_scaler_means_hands_off() {
+    let mut world = World::new(config(), 5);
+    world.target.other_scaler = true;
+    let decision = world.second(5000);
+    assert_eq!((decision.write(), decision.held_back), (None, Some(HeldBack::ConflictingScaler)));
+}
+
+#[test]
+fn no_room_means_no_more() {
+    for quota in [true, false] {
+        let mut world = World::new(config(), 5);
+        world.service = 0;
+        world.target.quota_exceeded = quota;
+        world.target.unschedulable = u32::from(!quota);
+        let decision = world.second(500);
+        assert_eq!((decision.desired, decision.held_back), (5, Some(HeldBack::CapacityLimited)));
+    }
+}
+
+#[test]
+fn up_is_limited_in_rate_where_it_is_asked_for() {
+    let mut world = World::new(Config { up_per_minute: Some(4), ..config() }, 2);
+    world.service = 0;
+    world.seconds(70, 0);
+    let decision = world.second(5000);
+    assert_eq!((decision.desired, decision.held_back), (6, Some(HeldBack::RateLimited)));
+    assert_eq!(world.seconds(59, 0).desired, 6);
+    assert_eq!(world.seconds(10, 0).desired, 10);
+}
+
+#[test]
+fn two_steps_without_gain_end_raising() {
+    let mut world = World::new(by_age(30), 4);
+    world.seconds(120, 30);
+    // Whatever is added, 40 a second come out.
+    let mut last = None;
+    for _ in 0..600 {
+        world.service = 40 / u64::from(world.target.ready_replicas).max(1);
+        last = Some(world.second(120));
+    }
+    let last = last.unwrap();
+    assert_eq!(last.held_back, Some(HeldBack::DownstreamSaturated), "{}", last.sentence);
+    assert!(last.desired < 100, "{}", last.sentence);
+}
+
+#[test]
+fn the_arrival_rate_is_answered_before_a_backlog_asks() {
+    let mut world = World::new(by_age(60), 2);
+    world.seconds(300, 10);
+    let decision = world.seconds(20, 100);
+    assert!(decision.desired >= 10, "{}", decision.sentence);
+    assert!(decision.inputs.oldest_age < 20_000);
+}
+
+#[test]
+fn a_backlog_is_drained_within_the_time_and_not_later_and_later() {
+    let mut world = World::new(Config { drain_within: Some(60_000), ..by_age(3600) }, 1);
+    world.seconds(10, 0);
+    world.second(3000);
+    for _ in 0..60 {
+        world.second(0);
+    }
+    assert_eq!(world.seen.ready + world.seen.unacknowledged, 0);
+}
+
+#[test]
+fn a_rate_that_nobody_gave_is_learned() {
+    let mut world = World::new(Config { service_rate: None, ..by_age(30) }, 1);
+    world.seconds(10, 40);
+    let decision = world.seconds(10, 40);
+    assert!((decision.inputs.service_rate.unwrap() - 10.0).abs() < 0.5, "{}", decision.sentence);
+    assert!(decision.desired >= 5, "{}", decision.sentence);
+}
+
+#[test]
+fn as_long_as_no_rate_is_known_late_messages_double_the_replicas() {
+    let mut world = World::new(Config { service_rate: None, ..by_age(10) }, 1);
+    world.service = 0;
+    world.second(10);
+    let decision = world.seconds(10, 0);
+    assert!(decision.desired > 1 && decision.objective == Some(Objective::MaxAge), "{}", decision.sentence);
+}
+
+#[test]
+fn messages_that_were_prefetched_ask_for_nobody_else() {
+    let mut world = World::new(by_age(10), 2);
+    world.service = 0;
+    world.seconds(10, 0);
+    world.seen.unacknowledged = 2000;
+    world.seen.published_total = Some(2000);
+    world.millis += 1000;
+    let sample = world.sample();
+    assert_eq!(world.decide(&sample).desired, 2);
+}
+
+#[test]
+fn what_somebody_set_by_hand_stands_for_a_window() {
+    let mut world = World::new(Config { min: 1, ..config() }, 2);
+    world.seconds(300, 0);
+    world.target.spec_replicas = 8;
+    world.target.ready_replicas = 8;
+    for second in 0..120 {
+        assert_eq!(world.second(0).desired, 8, "{second}");
+    }
+}
+
+#[test]
+fn a_text_that_is_not_understood_counts_as_none() {
+    for text in [None, Some(""), Some("{"), Some("[]"), Some("{\"time\": -5}"), Some("{\"ledger\": [[9, 1], [3, 1]]}")] {
+        let mut fresh = State::default();
+        fresh.resumed = true;
+        assert_eq!(State::resume(text), fresh, "{text:?}");
+    }
+}
+
+#[test]
+fn the_text_is_small_and_complete() {
+    let mut world = World::new(Config { up_per_minute: Some(3), ..by_age(30) }, 3);
+    for second in 0..2000_u64 {
+        world.second((second * second) % 97);
+        let text = world.state.encode();
+        assert!(text.len() < 3000, "{} bytes: {text}", text.len());
+        let once: State = serde_json::from_str(&text).unwrap();
+        let twice: State = serde_json::from_str(&once.encode()).unwrap();
+        assert_eq!(once, twice);
+    }
+}
+
+#[test]
+fn a_state_is_worth_saving_when_replicas_change_and_not_at_each_tick() {
+    let mut world = World::new(by_age(30), 2);
+    world.seconds(200, 15);
+    let saved = world.state.clone();
+    world.seconds(200, 15);
+    assert!(!world.state.worth_saving(&saved));
+    world.seconds(30, 100);
+    assert!(world.state.worth_saving(&saved));
+}
+
+#[test]
+fn a_sentence_says_what_and_why() {
+    let mut world = World::new(config(), 0);
+    world.second(0);
+    let decision = world.second(500);
+    assert!(
+        decision.sentence.starts_with("0 to 50 replicas: MessagesPerReplica asks for 50; 500 messages ready"),
+        "{}",
+        decision.sentence
+    );
+    let (_, decision) = step(&world.config, world.state.clone(), &failed(&world, Reading::Failed), at(world.millis));
+    assert!(decision.sentence.starts_with("50 replicas stay: the broker was not seen"), "{}", decision.sentence);
+}
