@@ -46,6 +46,10 @@ test-e2e: cluster-up images install ## end to end, on the cluster that runs; TES
 bench-reconcile: cluster-up images install ## how fast Queues are Ready, and what a restart writes; target/bench/reconcile.json
 	@$(TIMED) "bench-reconcile" bash -euc 'cargo build $(CARGO_FLAGS) --bin bench-reconcile && target/release/bench-reconcile'
 
+.PHONY: bench-reaction
+bench-reaction: cluster-up images install ## from the message that crosses the threshold to the patch of /scale; target/bench/reaction.json
+	@$(TIMED) "bench-reaction" bash -euc 'cargo build $(CARGO_FLAGS) --bin bench-reaction && target/release/bench-reaction'
+
 .PHONY: cluster-up
 cluster-up: ## a Kubernetes of three nodes on this machine; CLUSTER=kind uses Docker and kind
 	@$(TIMED) "cluster" e2e/cluster/up.sh

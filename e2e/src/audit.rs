@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
 use anyhow::{Context, Result};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::cluster::SYSTEM;
@@ -56,6 +57,24 @@ pub fn writes_since(mark: Mark, user: &str) -> Result<Vec<Write>> {
     Ok(writes(&text, user))
 }
 
+/// When the API server received the first write of this user to this resource and object since then.
+pub fn first_write_since(mark: Mark, user: &str, resource: &str, object: &str) -> Result<Option<Timestamp>> {
+    let mut file = File::open(path())?;
+    file.seek(SeekFrom::Start(mark.0))?;
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    Ok(first_write(&text, user, resource, object))
+}
+
+fn first_write(text: &str, user: &str, resource: &str, object: &str) -> Option<Timestamp> {
+    let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let wanted = |event: &Value| {
+        let write = write_of(event);
+        event["user"]["username"] == user && write.resource == resource && write.object == object
+    };
+    events.filter(wanted).find_map(|event| event["requestReceivedTimestamp"].as_str()?.parse().ok())
+}
+
 fn writes(text: &str, user: &str) -> Vec<Write> {
     // The last line may be half written.
     let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -83,6 +102,19 @@ fn write_of(event: &Value) -> Write {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_write_to_an_object_has_its_time() {
+        let line = |second: u32, object: &str| {
+            format!(
+                r#"{{"verb":"patch","requestReceivedTimestamp":"2026-11-26T10:00:{second:02}.250000Z","user":{{"username":"op"}},"objectRef":{{"resource":"deployments","subresource":"scale","namespace":"a","name":"{object}"}}}}"#
+            )
+        };
+        let text = [line(1, "other"), line(2, "work"), line(3, "work")].join("\n");
+        let first = first_write(&text, "op", "deployments/scale", "a/work");
+        assert_eq!(first, "2026-11-26T10:00:02.25Z".parse().ok());
+        assert_eq!(first_write(&text, "somebody", "deployments/scale", "a/work"), None);
+    }
 
     #[test]
     fn writes_of_one_user_without_leases() {

@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod objects;
 pub mod orphans;
 pub mod run;
+pub mod scaling;
 pub mod settings;
 pub mod telemetry;
 pub mod visits;

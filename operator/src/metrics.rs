@@ -36,6 +36,13 @@ pub struct Kind {
     pub kind: &'static str,
 }
 
+/// A change of a workload's replicas.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Scaled {
+    /// `up` or `down`.
+    pub direction: &'static str,
+}
+
 /// All figures of the operator.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -52,6 +59,8 @@ pub struct Metrics {
     pub resyncs: Counter,
     /// Events that arrived from brokers.
     pub broker_events: Counter,
+    /// Changes of workloads' replicas.
+    pub scalings: Family<Scaled, Counter>,
     /// 1 while this replica leads.
     pub leader: Gauge,
 }
@@ -67,6 +76,7 @@ impl Default for Metrics {
         let broker_calls = Family::default();
         let resyncs = Counter::default();
         let broker_events = Counter::default();
+        let scalings = Family::default();
         let leader = Gauge::default();
         registry.register("reconciles", "Visits to objects", visits.clone());
         registry.register("reconcile_seconds", "Time of a visit in seconds", visit_seconds.clone());
@@ -74,8 +84,19 @@ impl Default for Metrics {
         registry.register("broker_calls", "Calls to brokers' administration", broker_calls.clone());
         registry.register("broker_resyncs", "Virtual hosts read whole", resyncs.clone());
         registry.register("broker_events", "Events that arrived from brokers", broker_events.clone());
+        registry.register("autoscaler_decisions", "Changes of workloads' replicas", scalings.clone());
         registry.register("leader", "1 while this replica leads", leader.clone());
-        Self { registry: Arc::new(registry), visits, visit_seconds, api_writes, broker_calls, resyncs, broker_events, leader }
+        Self {
+            registry: Arc::new(registry),
+            visits,
+            visit_seconds,
+            api_writes,
+            broker_calls,
+            resyncs,
+            broker_events,
+            scalings,
+            leader,
+        }
     }
 }
 

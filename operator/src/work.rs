@@ -30,6 +30,7 @@ use crate::links::registry::Observation;
 use crate::metrics::Metrics;
 use crate::objects::{Context, Shared, writes};
 use crate::orphans::Keeper;
+use crate::scaling::Autoscaler;
 use crate::settings::RunSettings;
 use crate::visits;
 
@@ -102,6 +103,13 @@ pub async fn work(settings: RunSettings, client: Client, metrics: Metrics, halte
     let queue_reader = queues.0.clone();
     let subscribers = subscribers(unbounded(changed_topics), subscriptions.0.clone());
     let wake_subscriptions = select(unbounded(woken.subscriptions), subscribers);
+    let autoscaler = Autoscaler {
+        shared: Arc::clone(&shared),
+        queues: queue_reader.clone(),
+        subscriptions: subscriptions.0.clone(),
+        cluster_domain: settings.cluster_domain.clone(),
+    };
+    tokio::spawn(autoscaler.run());
     let context = || Arc::clone(&shared);
     let halt = || halt(halted.clone());
     controllers.spawn(visits::run(Context::new(context()), queues, unbounded(woken.queues), changes.stream(), halt()));

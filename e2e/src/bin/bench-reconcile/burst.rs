@@ -8,8 +8,8 @@ use entente_e2e::wait::seconds;
 use futures::try_join;
 use serde_json::json;
 
-use crate::report::Report;
 use crate::until_ready::ReadyWatch;
+use entente_e2e::report::Report;
 
 pub async fn measure(scene: &Scene, count: usize, report: &mut Report) -> Result<()> {
     scene.create_ready("first", json!({})).await?;

@@ -6,14 +6,13 @@
 mod broker_alone;
 mod burst;
 mod one_queue;
-mod report;
 mod restart;
 mod until_ready;
 
 use anyhow::Result;
 use entente_e2e::operator;
+use entente_e2e::report::Report;
 use entente_e2e::scene::{Scene, scene};
-use report::Report;
 
 fn size(variable: &str, default: usize) -> usize {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
@@ -21,7 +20,7 @@ fn size(variable: &str, default: usize) -> usize {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let mut report = Report::default();
+    let mut report = Report::new("reconcile");
     let outcome = measure(&mut report).await;
     // What was measured before a failure is worth telling.
     report.write()?;

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use entente_e2e::report::{Report, rank};
 use entente_e2e::scene::Scene;
 use entente_e2e::wait::seconds;
 use serde_json::json;
 
-use crate::report::Report;
 use crate::until_ready::ReadyWatch;
 
 pub async fn measure(scene: &Scene, tries: usize, report: &mut Report) -> Result<()> {
@@ -31,25 +31,4 @@ pub async fn measure(scene: &Scene, tries: usize, report: &mut Report) -> Result
     report.add("one queue", "ready_p99_ms", "ms", millis(0.99), "<= 80");
     report.add("one queue", "ready_max_ms", "ms", millis(1.0), "");
     Ok(())
-}
-
-/// Nearest rank: the smallest value that at least this share does not exceed.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-pub fn rank(sorted: &[Duration], share: f64) -> Duration {
-    let index = ((sorted.len() as f64) * share).ceil() as usize;
-    sorted.get(index.saturating_sub(1)).copied().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nearest_rank() {
-        let all: Vec<Duration> = (1..=200).map(Duration::from_millis).collect();
-        assert_eq!(rank(&all, 0.5), Duration::from_millis(100));
-        assert_eq!(rank(&all, 0.99), Duration::from_millis(198));
-        assert_eq!(rank(&all, 1.0), Duration::from_millis(200));
-        assert_eq!(rank(&[], 0.5), Duration::ZERO);
-    }
 }

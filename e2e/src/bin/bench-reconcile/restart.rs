@@ -6,7 +6,7 @@ use entente_e2e::wait::{holds, seconds};
 use entente_e2e::{access_log, audit, operator};
 use serde_json::json;
 
-use crate::report::Report;
+use entente_e2e::report::Report;
 
 pub async fn measure(scene: &Scene, count: usize, report: &mut Report) -> Result<()> {
     scene.create_many("q", count, &json!({"deletionPolicy": "Delete"})).await?;

@@ -8,6 +8,7 @@ use entente_crds::queue::{DeadLetter, DeletionPolicy, Overflow, QueueSpec, Queue
 use entente_crds::text::{ByteSize, DurationText, TextError};
 
 use crate::object::{Refusal, check_name_of_place, not_served, refuse_if_any};
+use crate::scaling::{Caps, Config};
 use crate::taps::{self, Tap};
 
 /// RabbitMQ keeps times to live and time-outs in 32 bits of milliseconds.
@@ -104,8 +105,13 @@ pub fn settings(name: String, spec: &QueueSpec, mut problems: Vec<String>) -> Re
         deletion_policy: *deletion_policy,
         name,
     };
+    if let Some(scaling) = scaling {
+        let caps = Caps { single_active_consumer: *single_active_consumer, partitions: None };
+        // Its translation is the autoscaler's.
+        let _ = Config::new(scaling, caps, &mut problems);
+    }
     refuse_if_any(&problems)?;
-    not_served(&[("partitions", partitions.is_some()), ("scaling", scaling.is_some())])?;
+    not_served(&[("partitions", partitions.is_some())])?;
     Ok(settings)
 }
 

@@ -100,6 +100,11 @@ impl State {
         serde_json::to_string(self).unwrap_or_default()
     }
 
+    /// Whether the queue was empty when it was last seen.
+    pub fn is_quiet(&self) -> bool {
+        self.last.as_ref().is_some_and(|last| last.backlog() == 0)
+    }
+
     /// Whether it differs from what was saved by more than passes in a moment: what a new process would miss.
     pub fn worth_saving(&self, saved: &Self) -> bool {
         let far = |now: Option<f64>, then: Option<f64>| match (now, then) {

@@ -1,0 +1,72 @@
+//! What a benchmark measured: a table for people, JSON for machines.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+/// The figures of one benchmark, as `target/bench/<name>.json` has them.
+#[derive(Debug)]
+pub struct Report {
+    name: &'static str,
+    figures: Vec<Figure>,
+}
+
+/// One figure. `bar` is the goal as text; empty where there is none.
+#[derive(Debug, Serialize)]
+struct Figure {
+    case: String,
+    metric: String,
+    unit: String,
+    value: f64,
+    bar: String,
+}
+
+impl Report {
+    /// Nothing measured yet.
+    pub fn new(name: &'static str) -> Self {
+        Self { name, figures: Vec::new() }
+    }
+
+    /// Adds a figure and prints it.
+    pub fn add(&mut self, case: &str, metric: &str, unit: &str, value: f64, bar: &str) {
+        let value = (value * 100.0).round() / 100.0;
+        println!("{case:<20} {metric:<16} {value:>10.2} {unit:<4} {bar}");
+        self.figures.push(Figure { case: case.into(), metric: metric.into(), unit: unit.into(), value, bar: bar.into() });
+    }
+
+    /// Prints the whole table and writes the file.
+    pub fn write(&self) -> Result<()> {
+        println!("\n{:<20} {:<16} {:>10} {:<4} goal", "case", "metric", "value", "unit");
+        for Figure { case, metric, unit, value, bar } in &self.figures {
+            println!("{case:<20} {metric:<16} {value:>10.2} {unit:<4} {bar}");
+        }
+        let file = format!("target/bench/{}.json", self.name);
+        std::fs::create_dir_all("target/bench")?;
+        std::fs::write(&file, serde_json::to_string_pretty(&self.figures)? + "\n")
+            .with_context(|| format!("{file} cannot be written"))?;
+        println!("\n{file}");
+        Ok(())
+    }
+}
+
+/// Nearest rank: the smallest value that at least this share does not exceed.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+pub fn rank(sorted: &[Duration], share: f64) -> Duration {
+    let index = ((sorted.len() as f64) * share).ceil() as usize;
+    sorted.get(index.saturating_sub(1)).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_rank() {
+        let all: Vec<Duration> = (1..=200).map(Duration::from_millis).collect();
+        assert_eq!(rank(&all, 0.5), Duration::from_millis(100));
+        assert_eq!(rank(&all, 0.99), Duration::from_millis(198));
+        assert_eq!(rank(&all, 1.0), Duration::from_millis(200));
+        assert_eq!(rank(&[], 0.5), Duration::ZERO);
+    }
+}

@@ -1,0 +1,208 @@
+//! What is scaled: an object with `spec.scaling`.
+
+use std::collections::BTreeMap;
+
+use entente_core::object::{Reported, broker_key};
+use entente_core::scaling::{Caps, Config};
+use entente_core::subscription::queue_of;
+use entente_crds::meta::PAUSED_ANNOTATION;
+use entente_crds::scaling::{Scaling, ScalingStatus, TargetRef};
+use entente_crds::{Queue, Subscription};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{Resource, ResourceExt};
+
+use crate::objects::Shared;
+
+/// A kind with `spec.scaling`.
+pub trait Scaled: Reported {
+    /// The settings.
+    fn scaling(&self) -> Option<&Scaling>;
+    /// What was last told.
+    fn told(&self) -> Option<&ScalingStatus>;
+    /// What bounds the number of consumers that can work.
+    fn caps(&self) -> Caps;
+    /// Its queues at the broker.
+    fn queues(&self) -> Vec<String>;
+    /// The Broker that serves it, and the virtual host, by its status.
+    fn place(&self) -> Option<(&str, &str)>;
+}
+
+impl Scaled for Queue {
+    fn scaling(&self) -> Option<&Scaling> {
+        self.spec.scaling.as_ref()
+    }
+
+    fn told(&self) -> Option<&ScalingStatus> {
+        self.status.as_ref()?.scaling.as_ref()
+    }
+
+    fn caps(&self) -> Caps {
+        Caps { single_active_consumer: self.spec.single_active_consumer, partitions: None }
+    }
+
+    fn queues(&self) -> Vec<String> {
+        vec![self.name_any()]
+    }
+
+    fn place(&self) -> Option<(&str, &str)> {
+        let status = self.status.as_ref()?;
+        // The virtual host is not taken from a status, which others may write: it is the namespace (invariant I3).
+        Some((status.broker.as_deref()?, self.metadata.namespace.as_deref()?))
+    }
+}
+
+impl Scaled for Subscription {
+    fn scaling(&self) -> Option<&Scaling> {
+        self.spec.scaling.as_ref()
+    }
+
+    fn told(&self) -> Option<&ScalingStatus> {
+        self.status.as_ref()?.scaling.as_ref()
+    }
+
+    fn caps(&self) -> Caps {
+        Caps { single_active_consumer: self.spec.single_active_consumer, partitions: None }
+    }
+
+    fn queues(&self) -> Vec<String> {
+        vec![queue_of(self)]
+    }
+
+    fn place(&self) -> Option<(&str, &str)> {
+        let host = self.spec.topic_ref.namespace.as_deref().or(self.metadata.namespace.as_deref())?;
+        Some((self.status.as_ref()?.broker.as_deref()?, host))
+    }
+}
+
+/// One object that is scaled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subject {
+    /// Its UID.
+    pub uid: String,
+    /// `Queue` or `Subscription`.
+    pub kind: &'static str,
+    /// Its namespace, which is also the target's.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Since when it is there.
+    pub created: Option<Timestamp>,
+    /// For Events.
+    pub reference: ObjectReference,
+    /// The Broker.
+    pub broker_uid: String,
+    /// Where its queues are.
+    pub virtual_host: String,
+    /// Its queues at the broker.
+    pub queues: Vec<String>,
+    /// The settings.
+    pub config: Config,
+    /// What is scaled.
+    pub target: TargetRef,
+    /// An older object with the same target, as `kind/name`.
+    pub rival: Option<String>,
+    /// What was told when this process saw it first; later ones are this process's own.
+    pub told: Told,
+}
+
+/// A status, which makes no difference between subjects: it follows from them.
+#[derive(Clone, Debug)]
+pub struct Told(pub Option<ScalingStatus>);
+
+impl PartialEq for Told {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Subject {
+    /// `None` for an object that is not to be scaled: not asked for, paused, being deleted, not served yet, or wrong, which
+    /// its own status says.
+    pub fn of<K: Scaled>(object: &K, shared: &Shared) -> Option<Self> {
+        let scaling = object.scaling()?;
+        if object.meta().deletion_timestamp.is_some() || is_paused(object) {
+            return None;
+        }
+        let config = Config::new(scaling, object.caps(), &mut Vec::new())?;
+        let (broker, virtual_host) = object.place()?;
+        let broker = shared.brokers.state().into_iter().find(|known| broker_key(known) == broker)?;
+        Some(Self {
+            uid: object.uid()?,
+            kind: K::KIND,
+            namespace: object.namespace()?,
+            name: object.name_any(),
+            created: object.meta().creation_timestamp.as_ref().map(|time| time.0),
+            reference: object.object_ref(&()),
+            broker_uid: broker.uid()?,
+            virtual_host: virtual_host.to_owned(),
+            queues: object.queues(),
+            config,
+            target: scaling.target_ref.clone(),
+            rival: None,
+            told: Told(object.told().cloned()),
+        })
+    }
+
+    /// The target for people.
+    pub fn target_text(&self) -> String {
+        format!("{}/{}", self.target.kind, self.target.name)
+    }
+}
+
+fn is_paused<K: Resource>(object: &K) -> bool {
+    object.annotations().get(PAUSED_ANNOTATION).is_some_and(|value| value == "true")
+}
+
+/// Tells the younger ones of several with one target who acts on it.
+pub fn rivals(mut subjects: Vec<Subject>) -> Vec<Subject> {
+    subjects.sort_by(|a, b| (a.created, &a.uid).cmp(&(b.created, &b.uid)));
+    let mut first: BTreeMap<(String, String, String, String), String> = BTreeMap::new();
+    for subject in &mut subjects {
+        let TargetRef { api_version, kind, name } = subject.target.clone();
+        // Another version of the API is the same object.
+        let group = api_version.rsplit_once('/').map_or(String::new(), |(group, _)| group.to_owned());
+        let me = format!("{}/{}", subject.kind, subject.name);
+        let owner = first.entry((subject.namespace.clone(), group, kind, name)).or_insert_with(|| me.clone());
+        subject.rival = (*owner != me).then(|| owner.clone());
+    }
+    subjects
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn subject(name: &str, second: i64, target: serde_json::Value) -> Subject {
+        let scaling: Scaling = serde_json::from_value(json!({"targetRef": target, "messagesPerReplica": 5})).unwrap();
+        Subject {
+            uid: name.to_owned(),
+            kind: "Queue",
+            namespace: "shop".to_owned(),
+            name: name.to_owned(),
+            created: Timestamp::from_second(second).ok(),
+            reference: ObjectReference::default(),
+            broker_uid: "b".to_owned(),
+            virtual_host: "shop".to_owned(),
+            queues: vec![name.to_owned()],
+            config: Config::new(&scaling, Caps::default(), &mut Vec::new()).unwrap(),
+            target: scaling.target_ref,
+            rival: None,
+            told: Told(None),
+        }
+    }
+
+    #[test]
+    fn the_oldest_of_several_acts_on_a_target() {
+        let told = rivals(vec![
+            subject("late", 9, json!({"name": "worker"})),
+            subject("early", 1, json!({"name": "worker"})),
+            subject("other", 9, json!({"name": "another"})),
+            subject("kind", 9, json!({"name": "worker", "kind": "StatefulSet"})),
+        ]);
+        let rivals: Vec<_> = told.iter().map(|subject| (subject.name.as_str(), subject.rival.as_deref())).collect();
+        assert_eq!(rivals, [("early", None), ("kind", None), ("late", Some("Queue/early")), ("other", None)]);
+    }
+}
