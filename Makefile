@@ -15,7 +15,7 @@ help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## /\1\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-18s %s\n' "$$name" "$$text"; done
 
 .PHONY: demo
-demo: ## from nothing to messages that flow: cluster, images, chart, quickstart, orders and billing, dead letters
+demo: ## from nothing to messages that flow: cluster, images, chart, quickstart, orders and billing, dead letters, autoscaling
 	@$(TIMED) "demo" e2e/demo.sh
 
 .PHONY: test

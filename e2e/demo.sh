@@ -15,37 +15,37 @@ completed() {
   kubectl -n "$2" logs "job/$1" --all-containers --tail=1 | sed "s|^|    $1: |"
 }
 
-say "1/9 Kubernetes of three nodes"
+say "1/10 Kubernetes of three nodes"
 e2e/cluster/up.sh
 use_cluster
 need jq jq
-say "2/9 images"
+say "2/10 images"
 e2e/images.sh
-say "3/9 what an earlier run left is removed"
+say "3/10 what an earlier run left is removed"
 remove_installation
-say "4/9 chart, and the Broker of three nodes that it brings"
+say "4/10 chart, and the Broker of three nodes that it brings"
 # Clients get their Secrets in the namespaces of the example alone, so these come first.
 kubectl apply -f examples/orders-and-billing/01-namespaces.yaml | sed 's/^/    /'
-kubectl create namespace payments | sed 's/^/    /'
+for name in payments kitchen; do kubectl create namespace "$name" | sed 's/^/    /'; done
 e2e/install.sh e2e/demo.yaml
-say "5/9 quickstart: Queues"
+say "5/10 quickstart: Queues"
 kubectl apply -f examples/quickstart/01-namespace.yaml -f examples/quickstart/02-queue.yaml | sed 's/^/    /'
 wait_ready queue orders shop 60
 wait_ready queue invoices shop 60
-say "6/9 quickstart: 10,000 messages over AMQP 1.0"
+say "6/10 quickstart: 10,000 messages over AMQP 1.0"
 kubectl apply -f examples/quickstart/03-producer.yaml -f examples/quickstart/04-consumer.yaml | sed 's/^/    /'
 completed orders-producer "$SYSTEM"
 completed orders-consumer "$SYSTEM"
-say "7/9 orders and billing: a Topic, Subscriptions with filters, Clients, in two namespaces"
+say "7/10 orders and billing: a Topic, Subscriptions with filters, Clients, in two namespaces"
 kubectl apply -f examples/orders-and-billing | sed 's/^/    /'
 for object in topic/orders queue/audit client/order-service; do wait_ready "${object%/*}" "${object#*/}" orders 60; done
 for object in subscription/invoices subscription/reports client/invoice-service; do wait_ready "${object%/*}" "${object#*/}" billing 60; done
-say "8/9 orders and billing: 450 orders of five kinds, of which the filter lets 200 pass"
+say "8/10 orders and billing: 450 orders of five kinds, of which the filter lets 200 pass"
 kubectl apply -f examples/orders-and-billing/jobs | sed 's/^/    /'
 completed orders-producer orders
 completed invoice-consumer billing
 
-say "9/9 dead letters: a consumer rejects 100 of 300 payments; they are sent again, and taken"
+say "9/10 dead letters: a consumer rejects 100 of 300 payments; they are sent again, and taken"
 kubectl apply -f examples/dead-letters 2>/dev/null | sed 's/^/    /'
 wait_ready queue payments payments 60
 wait_ready client payment-service payments 60
@@ -53,6 +53,28 @@ for job in 02-producer 03-broken-consumer 04-redrive 05-consumer; do
   kubectl apply -f "examples/dead-letters/jobs/$job.yaml" >/dev/null
   completed "payments-${job#*-}" payments
 done
+
+# replicas_become N SECONDS: shows each number of replicas of the cooks, until it is N.
+replicas_become() {
+  local last='' now deadline=$((SECONDS + $2))
+  while [ "$last" != "$1" ]; do
+    [ "$SECONDS" -lt "$deadline" ] || die "the Deployment cooks has $last replicas and not $1: $(kubectl -n kitchen get queue meals -o jsonpath='{.status.scaling.lastDecision.message}')"
+    now=$(kubectl -n kitchen get deployment cooks -o jsonpath='{.spec.replicas}')
+    if [ "$now" != "$last" ]; then note "$(date +%T) cooks: $now replicas"; fi
+    last=$now
+    sleep 0.2
+  done
+}
+
+say "10/10 autoscaling: nobody at rest, five consumers for 400 messages, nobody again"
+kubectl apply -f examples/autoscaling 2>/dev/null | sed 's/^/    /'
+wait_ready queue meals kitchen 60
+wait_ready client cook kitchen 60
+replicas_become 0 60
+kubectl apply -f examples/autoscaling/jobs >/dev/null
+replicas_become 5 60
+kubectl -n kitchen get queue meals -o jsonpath='{.status.scaling.lastDecision.message}{"\n"}' | sed 's/^/    /'
+replicas_become 0 120
 
 # The status follows the broker; it may be a moment behind the last message.
 for _ in $(seq 20); do

@@ -11,6 +11,7 @@ use entente_e2e::chance::{Chance, seed};
 use entente_e2e::cluster::{Cluster, SYSTEM};
 use entente_e2e::manifest::{Manifest, read};
 use entente_e2e::wait::{holds, seconds, until};
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use kube::api::{DeleteParams, ListParams, LogParams};
 use kube::{Api, ResourceExt};
@@ -168,7 +169,7 @@ impl Stage {
             ensure!(messages == expected, "there are {messages}");
             Ok(true)
         };
-        holds(&format!("{queue} holds {expected} messages"), seconds(20), counted).await.map(drop)
+        holds(&format!("{queue} holds {expected} messages"), seconds(60), counted).await.map(drop)
     }
 }
 
@@ -240,6 +241,29 @@ async fn dead_letters_are_sent_again_as_their_example_says() -> Result<()> {
             stage.holds_messages("payments", "payments", waiting).await?;
             stage.holds_messages("payments", "payments.dead", dead).await?;
         }
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn consumers_wake_and_sleep_as_their_example_says() -> Result<()> {
+    stage("autoscaling", &["kitchen"], async |stage| {
+        for manifest in &stage.declared {
+            manifest.apply(&stage.cluster).await?;
+        }
+        let deployments: Api<Deployment> = Api::namespaced(stage.cluster.client.clone(), "kitchen");
+        let replicas = async || Ok(deployments.get("cooks").await?.spec.and_then(|spec| spec.replicas));
+        let asleep = async || Ok(replicas().await? == Some(0));
+        println!("nobody at rest after {:?}", holds("nobody works", seconds(60), asleep).await?);
+        for job in read(&example("autoscaling/jobs"))? {
+            job.apply(&stage.cluster).await?;
+            stage.complete(&job).await?;
+        }
+        let awake = async || Ok(replicas().await? == Some(5));
+        println!("five after {:?}", holds("five work on 400 meals", seconds(30), awake).await?);
+        stage.holds_messages("kitchen", "meals", 0).await?;
+        println!("nobody at rest after {:?}", holds("nobody works", seconds(90), asleep).await?);
         Ok(())
     })
     .await

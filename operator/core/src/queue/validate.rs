@@ -107,6 +107,10 @@ pub fn settings(name: String, spec: &QueueSpec, mut problems: Vec<String>) -> Re
     };
     if let Some(scaling) = scaling {
         let caps = Caps { single_active_consumer: *single_active_consumer, partitions: None };
+        if *type_ == QueueType::Stream {
+            problems
+                .push("scaling needs type Quorum or Classic: a Stream keeps what was read, so that it has no backlog".to_owned());
+        }
         // Its translation is the autoscaler's.
         let _ = Config::new(scaling, caps, &mut problems);
     }
@@ -237,6 +241,8 @@ mod tests {
             ("q", json!({"maxBytes": "0"}), "at least 1"),
             ("q", json!({"maxLength": 0}), "at least 1"),
             ("q", json!({"deliveryLimit": -2}), "-1 (no limit)"),
+            ("q", json!({"scaling": {"targetRef": {"name": "w"}}}), "at least one objective"),
+            ("q", json!({"type": "Stream", "scaling": {"targetRef": {"name": "w"}, "maxAge": "1m"}}), "no backlog"),
             ("q", json!({"deadLetter": {"queueRef": {"name": "q"}}}), "this very Queue"),
             ("q", json!({"deadLetter": {"queueRef": {"name": "p"}, "discard": true}}), "not both"),
         ] {
@@ -254,10 +260,7 @@ mod tests {
 
     #[test]
     fn what_is_not_served_is_said_and_not_ignored() {
-        for (field, spec) in [
-            ("partitions", json!({"partitions": {"count": 2, "by": "key"}})),
-            ("scaling", json!({"scaling": {"targetRef": {"name": "w"}, "messagesPerReplica": 5}})),
-        ] {
+        for (field, spec) in [("partitions", json!({"partitions": {"count": 2, "by": "key"}}))] {
             let refusal = checked("q", spec).unwrap_err();
             assert_eq!(refusal.reason, reasons::NOT_SUPPORTED);
             assert!(refusal.message.contains(field), "{refusal}");
