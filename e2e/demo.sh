@@ -26,7 +26,7 @@ remove_installation
 say "4/10 chart, and the Broker of three nodes that it brings"
 # Clients get their Secrets in the namespaces of the example alone, so these come first.
 kubectl apply -f examples/orders-and-billing/01-namespaces.yaml | sed 's/^/    /'
-for name in payments kitchen; do kubectl create namespace "$name" | sed 's/^/    /'; done
+for name in payments kitchen; do kubectl create namespace "$name" --save-config | sed 's/^/    /'; done
 e2e/install.sh e2e/demo.yaml
 say "5/10 quickstart: Queues"
 kubectl apply -f examples/quickstart/01-namespace.yaml -f examples/quickstart/02-queue.yaml | sed 's/^/    /'
@@ -46,7 +46,7 @@ completed orders-producer orders
 completed invoice-consumer billing
 
 say "9/10 dead letters: a consumer rejects 100 of 300 payments; they are sent again, and taken"
-kubectl apply -f examples/dead-letters 2>/dev/null | sed 's/^/    /'
+kubectl apply -f examples/dead-letters | sed 's/^/    /'
 wait_ready queue payments payments 60
 wait_ready client payment-service payments 60
 for job in 02-producer 03-broken-consumer 04-redrive 05-consumer; do
@@ -67,7 +67,7 @@ replicas_become() {
 }
 
 say "10/10 autoscaling: nobody at rest, five consumers for 400 messages, nobody again"
-kubectl apply -f examples/autoscaling 2>/dev/null | sed 's/^/    /'
+kubectl apply -f examples/autoscaling | sed 's/^/    /'
 wait_ready queue meals kitchen 60
 wait_ready client cook kitchen 60
 replicas_become 0 60
