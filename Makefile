@@ -46,6 +46,10 @@ test-e2e: cluster-up images install ## end to end, on the cluster that runs; TES
 bench-reconcile: cluster-up images install ## how fast Queues are Ready, and what a restart writes; target/bench/reconcile.json
 	@$(TIMED) "bench-reconcile" bash -euc 'cargo build $(CARGO_FLAGS) --bin bench-reconcile && target/release/bench-reconcile'
 
+.PHONY: chaos
+chaos: cluster-up images install ## failover under load, proven by histories; ROUNDS, NEMESIS, WORKLOAD, SEED, MINUTES; target/bench/chaos.json
+	@$(TIMED) "chaos" bash -euc 'cargo build $(CARGO_FLAGS) --bin chaos && target/release/chaos'
+
 .PHONY: cluster-up
 cluster-up: ## a Kubernetes of three nodes on this machine; CLUSTER=kind uses Docker and kind
 	@$(TIMED) "cluster" e2e/cluster/up.sh
