@@ -50,6 +50,10 @@ bench-reconcile: cluster-up images install ## how fast Queues are Ready, and wha
 bench-reaction: cluster-up images install ## from the message that crosses the threshold to the patch of /scale; target/bench/reaction.json
 	@$(TIMED) "bench-reaction" bash -euc 'cargo build $(CARGO_FLAGS) --bin bench-reaction && target/release/bench-reaction'
 
+.PHONY: chaos
+chaos: cluster-up images install ## failover under load, proven by histories; ROUNDS, NEMESIS, WORKLOAD, SEED, MINUTES; target/bench/chaos.json
+	@$(TIMED) "chaos" bash -euc 'cargo build $(CARGO_FLAGS) --bin chaos && target/release/chaos'
+
 .PHONY: cluster-up
 cluster-up: ## a Kubernetes of three nodes on this machine; CLUSTER=kind uses Docker and kind
 	@$(TIMED) "cluster" e2e/cluster/up.sh

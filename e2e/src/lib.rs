@@ -8,6 +8,7 @@ pub mod amqp;
 pub mod audit;
 pub mod broker;
 pub mod chance;
+pub mod chaos;
 pub mod cluster;
 pub mod manifest;
 pub mod object;

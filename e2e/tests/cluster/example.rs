@@ -253,7 +253,7 @@ async fn consumers_wake_and_sleep_as_their_example_says() -> Result<()> {
             manifest.apply(&stage.cluster).await?;
         }
         let deployments: Api<Deployment> = Api::namespaced(stage.cluster.client.clone(), "kitchen");
-        let replicas = async || Ok(deployments.get("cooks").await?.spec.and_then(|spec| spec.replicas));
+        let replicas = async || anyhow::Ok(deployments.get("cooks").await?.spec.and_then(|spec| spec.replicas));
         let asleep = async || Ok(replicas().await? == Some(0));
         println!("nobody at rest after {:?}", holds("nobody works", seconds(60), asleep).await?);
         for job in read(&example("autoscaling/jobs"))? {

@@ -3,6 +3,7 @@
 //! They run one after another (`e2e/run.sh`): some kill what all need.
 
 mod at_rest;
+mod chaos;
 mod client;
 mod crash;
 mod deletion;

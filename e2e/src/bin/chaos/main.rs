@@ -1,0 +1,190 @@
+//! `make chaos`: failover under load, proven by histories.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::{Args, Parser, Subcommand};
+use entente_e2e::chaos::campaign::{self, Campaign};
+use entente_e2e::chaos::figures::Figures;
+use entente_e2e::chaos::nemesis::{self, Nemesis};
+use entente_e2e::chaos::plan::Workload;
+use entente_e2e::cluster::Cluster;
+use entente_e2e::scene::scene;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+const FILE: &str = "target/bench/chaos.json";
+
+const ABOUT: &str = "\
+Kills, stops and cuts off the node that leads, while producers and consumers write down what they see; then checks what they wrote.
+
+Needs the test cluster with the chart installed (make cluster-up images install), on this machine, as root. Each run makes a namespace
+of its own, and in the end repairs everything and removes the namespace: also after a failure, Ctrl-C or SIGTERM.
+
+Nemeses:
+  kill        kill -9 of RabbitMQ's process
+  pod-delete  the pod is deleted, with its grace period
+  stop        the process is stopped (SIGSTOP) for 1, 5 or 30 s
+  partition   the Kubernetes node is cut off for 10 to 20 s
+  node-kill   the Kubernetes node loses power, and starts again after 10 to 20 s
+  apiserver   kill, while the API server is down
+  operator    kill, while the operator is scaled to 0
+
+Workloads:
+  quorum         a queue: two producers with 100 messages/s each, one consumer
+  topic          a Topic, three Subscriptions: no filter, SQL, subject
+  single-active  a queue with a single active consumer, and one that stands by
+  large          a queue with messages of 256 KiB
+  classic        a classic queue, messages that are not durable: it must lose some, which shows that the checker sees it
+
+RUST_LOG=entente_broker=warn tells why clients reconnected. It fails if an acknowledged message is lost (with classic: if none is), or one is received that was not sent.";
+
+#[derive(Parser)]
+#[command(about = ABOUT, verbatim_doc_comment)]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Adds up what earlier runs have written, and runs nothing.
+    Report {
+        /// Their files: target/chaos/*/figures.json
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+}
+
+#[derive(Args)]
+struct Options {
+    /// Failures of each nemesis.
+    #[arg(long, env = "ROUNDS", default_value_t = 5)]
+    rounds: u32,
+    /// Which, separated by commas; one after another. `all` for every one.
+    #[arg(long, env = "NEMESIS", default_value = "kill")]
+    nemesis: String,
+    /// Which, separated by commas; all at once.
+    #[arg(long, env = "WORKLOAD", default_value = "quorum,topic,single-active,large")]
+    workload: String,
+    /// Repeats the choices of a run: victims, lengths, moments. Without it, a new one.
+    #[arg(long, env = "SEED")]
+    seed: Option<u64>,
+    /// No round of a nemesis begins later than so many minutes after its first.
+    #[arg(long, env = "MINUTES", default_value_t = 60)]
+    minutes: u64,
+    /// Where histories (tens of megabytes a run) and figures go, in a directory for each run.
+    #[arg(long, default_value = "target/chaos")]
+    directory: PathBuf,
+}
+
+fn parsed<T: std::str::FromStr<Err = anyhow::Error>>(list: &str) -> Result<Vec<T>> {
+    list.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::parse).collect()
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let Cli { options, command } = Cli::parse();
+    tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env()).with_writer(std::io::stderr).init();
+    if let Some(Command::Report { files }) = command {
+        let mut figures = Figures::default();
+        for file in files {
+            figures.add(Figures::read(&file)?);
+        }
+        return tell(&figures);
+    }
+    let nemeses = if options.nemesis == "all" { Nemesis::ALL.to_vec() } else { parsed(&options.nemesis)? };
+    let workloads = parsed(&options.workload)?;
+    ensure!(!nemeses.is_empty() && !workloads.is_empty(), "there is nothing to do: name a nemesis and a workload");
+    let cluster = Cluster::connect().await?;
+    // What a run that was itself killed has left.
+    nemesis::heal(&cluster).await.context("the cluster cannot be repaired before the start")?;
+    let mut figures = Figures::default();
+    let mut outcome = Ok(());
+    for nemesis in nemeses {
+        match run(&cluster, &options, nemesis, &workloads).await {
+            Ok(found) => figures.add(found),
+            Err(error) => {
+                outcome = Err(error.context(nemesis));
+                break;
+            }
+        }
+    }
+    // What was measured before a failure is worth telling.
+    let told = tell(&figures);
+    outcome.and(told)
+}
+
+async fn run(cluster: &Cluster, options: &Options, nemesis: Nemesis, workloads: &[Workload]) -> Result<Figures> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    let seed = options.seed.unwrap_or(u64::from(now.subsec_nanos()));
+    println!("NEMESIS={nemesis} SEED={seed} ROUNDS={}", options.rounds);
+    let campaign = Campaign {
+        nemesis,
+        workloads: workloads.to_vec(),
+        rounds: options.rounds,
+        seed,
+        limit: Duration::from_secs(60 * options.minutes),
+        directory: options.directory.join(format!("{}-{nemesis}-{seed}", now.as_secs())),
+    };
+    let mut found = Figures::default();
+    let outcome = scene("chaos", async |scene| {
+        let outcome = tokio::select! {
+            outcome = campaign::run(scene, &campaign) => outcome,
+            interrupted = interrupted() => interrupted,
+        };
+        // Before the namespace goes: that takes a cluster that works.
+        let healed = nemesis::heal(cluster).await;
+        found = outcome?;
+        healed
+    })
+    .await;
+    // The verdict stands, also where the namespace does not go.
+    if let (Err(error), false) = (&outcome, found.cases.is_empty()) {
+        println!("after the run: {error:#}");
+        return Ok(found);
+    }
+    outcome.map(|()| found)
+}
+
+async fn interrupted() -> Result<Figures> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result?,
+        _ = terminated.recv() => {}
+    }
+    println!("interrupted: repairing what was broken, and removing the namespace");
+    bail!("interrupted")
+}
+
+fn tell(figures: &Figures) -> Result<()> {
+    if figures.cases.is_empty() {
+        return Ok(());
+    }
+    println!("\n{}", figures.table());
+    println!("gaps: p50/p95/p99/max");
+    if let Some(directory) = Path::new(FILE).parent() {
+        fs::create_dir_all(directory)?;
+    }
+    fs::write(FILE, serde_json::to_string_pretty(&figures.json())? + "\n")
+        .with_context(|| format!("{FILE} cannot be written"))?;
+    println!("{FILE}");
+    let broken = figures.broken();
+    ensure!(broken.is_empty(), "{}", broken.join("; "));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_read() {
+        assert_eq!(parsed::<Workload>("quorum, topic").unwrap(), [Workload::Quorum, Workload::Topic]);
+        assert!(parsed::<Nemesis>("kill,nothing").is_err());
+    }
+}

@@ -1,0 +1,188 @@
+//! Rounds of failure while clients are at work, and the verdict over all of them.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde::Serialize;
+
+use super::clients::Clients;
+use super::figures::Figures;
+use super::gaps::Window;
+use super::history::Clock;
+use super::judge::judge;
+use super::nemesis::{self, Nemesis};
+use super::plan::{Plan, Workload};
+use super::redundancy::{self, BrokerNode, PATIENCE};
+use crate::chance::Chance;
+use crate::scene::Scene;
+use crate::wait::{holds, seconds, until};
+
+/// Steady traffic after redundancy is back, which belongs to the round.
+const AFTER: Duration = Duration::from_secs(1);
+
+/// What is to be done.
+#[derive(Clone, Debug)]
+pub struct Campaign {
+    /// The kind of failure.
+    pub nemesis: Nemesis,
+    /// Who is at work meanwhile.
+    pub workloads: Vec<Workload>,
+    /// How many failures.
+    pub rounds: u32,
+    /// Decides victims, lengths and moments.
+    pub seed: u64,
+    /// No round begins later than this.
+    pub limit: Duration,
+    /// Where histories and figures go.
+    pub directory: PathBuf,
+}
+
+/// One failure, as it went.
+#[derive(Clone, Debug, Serialize)]
+pub struct Round {
+    /// Pod of the node.
+    pub victim: String,
+    /// Where it is.
+    pub machine: String,
+    /// Milliseconds between strike and repair.
+    pub lasts_ms: u64,
+    /// Workloads that had a queue led by the victim.
+    pub led: Vec<String>,
+    /// The strike, in microseconds of the run's clock.
+    pub from: u64,
+    /// When every copy was there again.
+    pub restored: u64,
+    /// The end.
+    pub to: u64,
+}
+
+impl Round {
+    /// When gaps count.
+    pub fn window(&self) -> Window {
+        Window { from: self.from, to: self.to }
+    }
+}
+
+/// Runs it. What was seen before a failure of the run itself is judged and told all the same.
+pub async fn run(scene: &Scene, campaign: &Campaign) -> Result<Figures> {
+    fs::create_dir_all(&campaign.directory).with_context(|| campaign.directory.display().to_string())?;
+    let clock = Clock::start();
+    let mut plans = Vec::new();
+    for (number, workload) in (0..).zip(&campaign.workloads) {
+        plans.push(Plan::declare(scene, *workload, number * Plan::MOST_PRODUCERS).await?);
+    }
+    let clients = Clients::start(scene, &plans, &campaign.directory, clock)?;
+    let mut rounds = Vec::new();
+    let outcome = strike_on(scene, campaign, &plans, clock, &mut rounds).await;
+    if outcome.is_err() {
+        nemesis::heal(&scene.cluster).await?;
+    }
+    let reconnections = clients.finish(scene).await?;
+    fs::write(campaign.directory.join("rounds.json"), serde_json::to_string_pretty(&rounds)? + "\n")?;
+    let figures = judge(campaign, &plans, &rounds, reconnections)?;
+    fs::write(campaign.directory.join("figures.json"), serde_json::to_string_pretty(&figures)? + "\n")?;
+    if outcome.is_err() {
+        println!("{}", figures.table());
+    }
+    outcome.map(|()| figures)
+}
+
+async fn strike_on(scene: &Scene, campaign: &Campaign, plans: &[Plan], clock: Clock, rounds: &mut Vec<Round>) -> Result<()> {
+    let mut chance = Chance::of(campaign.seed);
+    let begin = Instant::now();
+    // Clients connect.
+    tokio::time::sleep(seconds(2)).await;
+    for number in 1..=campaign.rounds {
+        if begin.elapsed() > campaign.limit {
+            println!("{}: the time is up after {} of {} rounds", campaign.nemesis, rounds.len(), campaign.rounds);
+            break;
+        }
+        let round = round(scene, campaign.nemesis, plans, clock, &mut chance).await.with_context(|| format!("round {number}"))?;
+        let took = |from: u64, to: u64| Duration::from_micros(to - from).as_secs_f64();
+        println!(
+            "{} {number}/{}: {} on {}, {} ms; all copies back after {:.1} s",
+            campaign.nemesis,
+            campaign.rounds,
+            round.victim,
+            round.machine,
+            round.lasts_ms,
+            took(round.from, round.restored),
+        );
+        rounds.push(round);
+    }
+    Ok(())
+}
+
+async fn round(scene: &Scene, nemesis: Nemesis, plans: &[Plan], clock: Clock, chance: &mut Chance) -> Result<Round> {
+    whole(scene, plans, seconds(120)).await?;
+    while redundancy::refresh(scene).await? {
+        whole(scene, plans, seconds(120)).await?;
+    }
+    let victim = choose(scene, nemesis, plans, chance).await?;
+    make_leader(scene, &victim).await?;
+    let fault = nemesis.plan(victim.clone(), chance)?;
+    chance.pause(1_000, 3_000).await;
+    fault.prepare(&scene.cluster).await?;
+    let leaders = redundancy::leaders(scene).await?;
+    let leads = |plan: &&Plan| {
+        plan.destinations.iter().any(|destination| leaders.get(&destination.queue).is_some_and(|node| victim.is_called(node)))
+    };
+    let led = plans.iter().filter(leads).map(|plan| plan.workload.to_string()).collect();
+
+    let from = clock.now();
+    fault.strike(&scene.cluster).await.context("strike")?;
+    tokio::time::sleep(fault.lasts).await;
+    fault.repair(scene).await.context("repair")?;
+    whole(scene, plans, PATIENCE).await?;
+    let restored = clock.now();
+    tokio::time::sleep(AFTER).await;
+    let lasts_ms = u64::try_from(fault.lasts.as_millis())?;
+    Ok(Round { victim: victim.pod, machine: victim.machine, lasts_ms, led, from, restored, to: clock.now() })
+}
+
+/// Waits until quorum queues have all of their copies, and a classic queue runs.
+async fn whole(scene: &Scene, plans: &[Plan], limit: Duration) -> Result<()> {
+    let queues = |safe: bool| {
+        let plans = plans.iter().filter(move |plan| plan.workload.is_safe() == safe);
+        plans.flat_map(|plan| plan.destinations.iter().map(|destination| destination.queue.clone())).collect::<Vec<_>>()
+    };
+    redundancy::whole(scene, &queues(true), limit).await?;
+    for queue in queues(false) {
+        let ask = async || {
+            anyhow::Ok(scene.broker.queue(&scene.namespace, &queue).await?.is_some_and(|queue| queue["state"] == "running"))
+        };
+        holds(&format!("{queue} runs"), limit, ask).await?;
+    }
+    Ok(())
+}
+
+/// The seed's choice among the nodes that can be struck; with a classic queue the one that has it.
+async fn choose(scene: &Scene, nemesis: Nemesis, plans: &[Plan], chance: &mut Chance) -> Result<BrokerNode> {
+    let mut nodes = redundancy::nodes(&scene.cluster).await?;
+    nodes.retain(|node| nemesis.can_strike(node));
+    if let Some(plan) = plans.iter().find(|plan| !plan.workload.is_safe()) {
+        let leaders = redundancy::leaders(scene).await?;
+        let queue = &plan.destinations.first().context("no destination")?.queue;
+        let holder = leaders.get(queue).with_context(|| format!("{queue} is nowhere"))?;
+        nodes.retain(|node| node.is_called(holder));
+        ensure!(!nodes.is_empty(), "{nemesis} cannot strike {holder}, which has the classic queue");
+    }
+    let index = chance.index(nodes.len())?;
+    nodes.get(index).cloned().with_context(|| format!("{nemesis} can strike no node of the Broker"))
+}
+
+/// So that every workload feels the failure. A queue that does not follow is left out of the gaps.
+async fn make_leader(scene: &Scene, node: &BrokerNode) -> Result<()> {
+    let leads = async || {
+        let leaders = redundancy::leaders(scene).await?;
+        anyhow::Ok(leaders.values().all(|leader| node.is_called(leader)).then_some(()))
+    };
+    if leads().await?.is_none() {
+        redundancy::lead(scene, node).await?;
+        // Not an error: what leads is asked once more before the strike.
+        let _ = until("the victim leads", seconds(5), leads).await;
+    }
+    Ok(())
+}

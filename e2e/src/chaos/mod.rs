@@ -1,0 +1,24 @@
+//! Failover, proven by histories: what clients saw while nodes were killed, and what a checker says of it.
+//!
+//! Producers and consumers write down each event before they act on it, in files that the broker cannot touch (`history`). Nothing
+//! but these files goes into the verdict (`check`, `gaps`): the checker knows neither the broker nor the faults.
+//!
+//! `plan` says what is sent where, `producer` and `consumer` are the clients, `nemesis` and `machine` do the damage, `redundancy`
+//! asks the broker when it is whole again, `campaign` runs rounds of it, `figures` is what is told in the end.
+
+pub mod campaign;
+pub mod check;
+pub mod clients;
+pub mod consumer;
+pub mod figures;
+pub mod gaps;
+pub mod history;
+pub mod judge;
+pub mod machine;
+pub mod nemesis;
+pub mod plan;
+pub mod producer;
+pub mod redundancy;
+
+#[cfg(test)]
+mod check_tests;

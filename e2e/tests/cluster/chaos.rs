@@ -1,0 +1,58 @@
+//! A few rounds of `make chaos`, with what it must find and what it must not.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use entente_e2e::chance::seed;
+use entente_e2e::chaos::campaign::{self, Campaign};
+use entente_e2e::chaos::figures::Figures;
+use entente_e2e::chaos::nemesis::{self, Nemesis};
+use entente_e2e::chaos::plan::Workload;
+use entente_e2e::scene::scene;
+
+async fn kill(workloads: &[Workload], rounds: u32) -> Result<Figures> {
+    let seed = seed()?;
+    let mut figures = Figures::default();
+    scene("chaos", async |scene| {
+        let campaign = Campaign {
+            nemesis: Nemesis::Kill,
+            workloads: workloads.to_vec(),
+            rounds,
+            seed,
+            limit: Duration::from_secs(100),
+            directory: std::env::temp_dir().join(format!("entente-chaos-{}", scene.namespace)),
+        };
+        let outcome = campaign::run(scene, &campaign).await;
+        let healed = nemesis::heal(&scene.cluster).await;
+        figures = outcome?;
+        std::fs::remove_dir_all(&campaign.directory)?;
+        healed
+    })
+    .await?;
+    println!("{}", figures.table());
+    Ok(figures)
+}
+
+#[tokio::test]
+async fn i1_nothing_acknowledged_is_lost_when_the_leader_is_killed() -> Result<()> {
+    let figures = kill(&[Workload::Quorum, Workload::Topic], 4).await?;
+    ensure!(figures.broken().is_empty(), "{:?}", figures.broken());
+    for (name, case) in &figures.cases {
+        ensure!(
+            case.rounds > 0 && case.counts.acked > 100,
+            "{name}: only {} acknowledged in {} rounds",
+            case.counts.acked,
+            case.rounds
+        );
+        ensure!(!case.send_gaps.is_empty(), "{name}: no leader was killed");
+    }
+    Ok(())
+}
+
+/// What proves nothing by itself: that the checker finds no loss. Here it must find some, on the same parts.
+#[tokio::test]
+async fn i1_loss_is_seen_where_messages_are_not_kept() -> Result<()> {
+    let figures = kill(&[Workload::Classic], 1).await?;
+    ensure!(figures.cases.values().all(|case| case.counts.lost > 0), "no loss is seen");
+    Ok(())
+}
