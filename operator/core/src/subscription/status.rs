@@ -53,6 +53,7 @@ fn of_queue(status: SubscriptionStatus) -> QueueStatus {
         leader,
         members,
         online,
+        partitions: Vec::new(),
         backlog,
     }
 }
@@ -70,6 +71,7 @@ fn of_subscription(status: QueueStatus) -> SubscriptionStatus {
         leader,
         members,
         online,
+        partitions: _,
         backlog,
     } = status;
     SubscriptionStatus {
