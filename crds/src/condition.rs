@@ -10,6 +10,8 @@ pub mod types {
     pub const DEAD_LETTER_READY: &str = "DeadLetterReady";
     /// Whether each tap leads to a queue that is there (absent without taps).
     pub const TAPS_READY: &str = "TapsReady";
+    /// Whether every part of a Queue gets messages (absent without partitions).
+    pub const PARTITIONS_READY: &str = "PartitionsReady";
     /// Whether reconciling goes on (`False` while paused).
     pub const RECONCILING: &str = "Reconciling";
     /// Whether every node of a Broker is a running member of one cluster.
@@ -50,6 +52,8 @@ pub mod reasons {
     pub const DEAD_LETTER_QUEUE_MISSING: &str = "DeadLetterQueueMissing";
     /// The Queue that a tap names is not in the broker. Its copies are not made.
     pub const TAP_QUEUE_MISSING: &str = "TapQueueMissing";
+    /// Further parts get messages once all parts are empty.
+    pub const PARTS_NOT_EMPTY: &str = "PartsNotEmpty";
     /// The Topic is absent or does not grant use to this namespace: one answer for both.
     pub const TOPIC_NOT_USABLE: &str = "TopicNotUsable";
     /// The Topic exists but is not in the broker yet.

@@ -31,6 +31,7 @@ use crate::text::{ByteSize, DurationText};
     printcolumn(name = "Unacked", type_ = "integer", json_path = ".status.backlog.unacknowledged", description = "Messages delivered and not yet settled when last seen"),
     printcolumn(name = "Consumers", type_ = "integer", json_path = ".status.backlog.consumers"),
     printcolumn(name = "Replicas", type_ = "integer", json_path = ".status.scaling.desiredReplicas", priority = 1, description = "Replicas that spec.scaling asks its target to have"),
+    printcolumn(name = "Parts", type_ = "integer", json_path = ".spec.partitions.count", priority = 1),
     printcolumn(name = "Address", type_ = "string", json_path = ".status.address", priority = 1),
     printcolumn(name = "Leader", type_ = "string", json_path = ".status.leader", priority = 1),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1),
@@ -50,14 +51,16 @@ use crate::text::{ByteSize, DurationText};
         .message("priorities cannot be changed: the broker fixes them when a queue is declared; create a Queue of another name and move its users"),
     validation = Rule::new("has(self.partitions) == has(oldSelf.partitions) && (!has(self.partitions) || self.partitions.by == oldSelf.partitions.by && self.partitions.count >= oldSelf.partitions.count)")
         .message("partitions can only grow in count: a smaller count or another key would strand messages; create a Queue of another name and move its users"),
+    validation = Rule::new("!has(self.partitions) || self.type != 'Stream'")
+        .message("partitions do not apply to a Stream: it never becomes empty, so that it could never grow; make several Streams"),
     validation = Rule::new("!has(self.priorities) || self.type == 'Classic'")
         .message("priorities need type Classic: a Quorum queue always has two priorities and takes no number, a Stream has none"),
     validation = Rule::new("self.type != 'Stream' || (!has(self.deliveryLimit) && !has(self.retryDelay) && !self.singleActiveConsumer && !has(self.maxLength) && !has(self.overflow))")
         .message("a Stream keeps its messages: deliveryLimit, retryDelay, singleActiveConsumer, maxLength and overflow do not apply to it; bound it by maxBytes and messageTTL"),
     validation = Rule::new("self.type == 'Quorum' || (!has(self.deliveryLimit) && !has(self.retryDelay))")
         .message("deliveryLimit and retryDelay need type Quorum"),
-    validation = Rule::new("!has(self.scaling) || !self.singleActiveConsumer || self.scaling.maxReplicas <= 1")
-        .message("with singleActiveConsumer one consumer works and the others wait: scaling.maxReplicas must be 1")
+    validation = Rule::new("!has(self.scaling) || !self.singleActiveConsumer || self.scaling.maxReplicas <= (has(self.partitions) ? self.partitions.count : 1)")
+        .message("with singleActiveConsumer one consumer of each part works and the others wait: scaling.maxReplicas must be 1, or at most partitions.count")
 )]
 pub struct QueueSpec {
     /// The Broker to use. Without it, the Broker marked `spec.default: true` serves. Fixed once set.
@@ -197,9 +200,23 @@ pub struct Partitions {
     /// Number of parts. May grow.
     #[schemars(range(min = 2, max = 128))]
     pub count: i32,
-    /// The application property whose value chooses the part: equal values stay in order. Fixed.
+    /// The application property whose value chooses the part: equal values stay in order. Messages without it go to one
+    /// part, always the same. Fixed.
     #[schemars(length(min = 1, max = 128))]
     pub by: String,
+    /// When a further part gets messages. It takes over some of the values of each other part.
+    #[serde(default)]
+    pub grow: Grow,
+}
+
+/// When a further part of a queue gets messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Grow {
+    /// Once all parts are empty: what came before of a value does not wait in another part.
+    #[default]
+    WhenEmpty,
+    /// At once. A value that moves to the further part is out of order until its earlier messages are consumed.
+    AtOnce,
 }
 
 /// A copy of messages to another queue.
@@ -234,10 +251,11 @@ pub struct QueueStatus {
     /// The broker's virtual host: AMQP 1.0 clients open with `hostname: vhost:<this>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub virtual_host: Option<String>,
-    /// The AMQP 1.0 address to receive from, and to send to where there is no `sendAddress`.
+    /// The AMQP 1.0 address to receive from, and to send to where there is no `sendAddress`. A Queue with partitions
+    /// has those of its parts instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// The AMQP 1.0 address to send to, where taps must get their copy.
+    /// The AMQP 1.0 address to send to, where taps must get their copy or parts their messages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub send_address: Option<String>,
     /// The AMQP 1.0 address of the own dead-letter queue.
@@ -252,12 +270,38 @@ pub struct QueueStatus {
     /// The members that are up.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub online: Vec<String>,
-    /// Messages and consumers, when last seen.
+    /// The parts of a Queue with partitions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128))]
+    pub partitions: Vec<Part>,
+    /// Messages and consumers, when last seen. Those of all parts together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backlog: Option<Backlog>,
     /// What the autoscaler last did, with `spec.scaling`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaling: Option<ScalingStatus>,
+}
+
+/// One part of a Queue with partitions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Part {
+    /// The AMQP 1.0 address to receive from.
+    pub address: String,
+    /// Whether messages are sent to it. One that was added may have to wait.
+    pub joined: bool,
+    /// The node that leads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leader: Option<String>,
+    /// Messages ready for delivery; absent where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<i64>,
+    /// Messages delivered and not yet settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unacknowledged: Option<i64>,
+    /// Consumers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consumers: Option<i64>,
 }
 
 /// Messages and consumers of a queue at one moment.

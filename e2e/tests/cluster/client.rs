@@ -17,14 +17,14 @@ use serde_json::{Value, json};
 
 /// What a workload knows: the fields of its Secret, and nothing else.
 #[derive(Clone)]
-struct Binding {
+pub(super) struct Binding {
     secret: Secret,
     /// Where the Secret's host leads: the tests run beside the cluster and have no cluster DNS.
     address: String,
 }
 
 impl Binding {
-    fn get(&self, key: &str) -> Result<String> {
+    pub(super) fn get(&self, key: &str) -> Result<String> {
         let value =
             self.secret.data.as_ref().and_then(|data| data.get(key)).with_context(|| format!("the Secret has no {key}"))?;
         Ok(String::from_utf8(value.0.clone())?)
@@ -39,7 +39,7 @@ impl Binding {
         Connection::connect(&options).await
     }
 
-    async fn connect(&self) -> Result<Connection, Error> {
+    pub(super) async fn connect(&self) -> Result<Connection, Error> {
         self.connect_to(&self.get("virtual-host").unwrap_or_default()).await
     }
 
@@ -61,7 +61,7 @@ fn clients(scene: &Scene) -> Api<Client> {
     Api::namespaced(scene.cluster.client.clone(), &scene.namespace)
 }
 
-async fn create(scene: &Scene, name: &str, spec: Value) -> Result<()> {
+pub(super) async fn create(scene: &Scene, name: &str, spec: Value) -> Result<()> {
     let client = Client::new(name, serde_json::from_value(spec)?);
     clients(scene).create(&PostParams::default(), &client).await.map(drop)?;
     Ok(())
@@ -88,7 +88,7 @@ async fn when(scene: &Scene, name: &str, what: &str, is: impl Fn(&Client) -> boo
     Ok(until(&format!("Client {name} {what}"), seconds(30), ask).await?.0)
 }
 
-async fn is_ready(scene: &Scene, name: &str) -> Result<Client> {
+pub(super) async fn is_ready(scene: &Scene, name: &str) -> Result<Client> {
     when(scene, name, "is Ready", |client| ready(client).is_some_and(|(status, ..)| status == "True")).await
 }
 
@@ -97,7 +97,7 @@ async fn is_refused(scene: &Scene, name: &str, reason: &str) -> Result<Client> {
 }
 
 /// The Secret that the Client's status names, as it is now.
-async fn binding(scene: &Scene, name: &str) -> Result<Binding> {
+pub(super) async fn binding(scene: &Scene, name: &str) -> Result<Binding> {
     let client = clients(scene).get(name).await?;
     let secret = client.status.and_then(|status| status.binding).context("no Secret is named")?.name;
     let secret = scene.cluster.secrets(&scene.namespace).get(&secret).await?;
@@ -106,7 +106,7 @@ async fn binding(scene: &Scene, name: &str) -> Result<Binding> {
     Ok(Binding { secret, address })
 }
 
-async fn send(connection: &Connection, address: &str, text: &str) -> Result<(), Error> {
+pub(super) async fn send(connection: &Connection, address: &str, text: &str) -> Result<(), Error> {
     let mut sender = connection.sender(address).await?;
     sender.send(Outgoing::new(text.to_owned(), text.to_owned())).await?.accepted()?;
     sender.close().await
@@ -121,7 +121,7 @@ async fn receive(connection: &Connection, address: &str) -> Result<String, Error
 }
 
 /// A link that the broker must refuse. Each has a connection of its own, which such a refusal may end.
-async fn must_be_refused(
+pub(super) async fn must_be_refused(
     binding: &Binding,
     what: &str,
     use_it: impl AsyncFnOnce(&Connection) -> Result<(), Error>,

@@ -12,6 +12,7 @@ mod example;
 mod filters;
 mod order_of_deletion;
 mod orphans;
+mod partitions;
 mod queue;
 mod redrive;
 mod refusal;

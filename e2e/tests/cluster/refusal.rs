@@ -68,15 +68,10 @@ async fn i2_a_virtual_host_of_others_is_left_alone() -> Result<()> {
 #[tokio::test]
 async fn a_field_that_is_not_served_is_refused_by_name() -> Result<()> {
     scene("unserved", async |scene| {
-        for (name, spec, field) in [
-            ("parts", json!({"partitions": {"count": 4, "by": "customer"}}), "partitions"),
-            ("scaled", json!({"scaling": {"targetRef": {"name": "work"}, "messagesPerReplica": 5}}), "scaling"),
-        ] {
-            scene.create(name, spec).await?;
-            let words = message(scene, name, "NotSupported").await?;
-            ensure!(words.contains(field), "{words}");
-            ensure!(scene.broker.queue(&scene.namespace, name).await?.is_none(), "{name} was declared all the same");
-        }
+        scene.create("scaled", json!({"scaling": {"targetRef": {"name": "work"}, "messagesPerReplica": 5}})).await?;
+        let words = message(scene, "scaled", "NotSupported").await?;
+        ensure!(words.contains("scaling"), "{words}");
+        ensure!(scene.broker.queue(&scene.namespace, "scaled").await?.is_none(), "it was declared all the same");
         Ok(())
     })
     .await

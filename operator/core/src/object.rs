@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::conditions::{self, Status};
 use crate::topology::diff::Desired;
-use crate::topology::names::RESERVED;
+use crate::topology::names::{RESERVED, exactly};
 use crate::topology::observed::ObservedVirtualHost;
 use crate::topology::plan::Plan;
 
@@ -59,6 +59,11 @@ pub trait Object: Reported {
 
     /// The queue that is closed to new messages before the last look at whether it is empty.
     fn closes(&self) -> String;
+
+    /// A regular expression that matches it: the queues that are closed.
+    fn closing_pattern(&self) -> String {
+        exactly(&self.closes())
+    }
 
     /// Whether deletion leaves everything in the broker.
     fn is_retained(&self) -> bool;

@@ -14,7 +14,7 @@ use entente_broker::admin::AdminError;
 use entente_core::object::{Decision, Outcome};
 use entente_core::topology::foundation::owner_tag;
 use entente_core::topology::model::{Arguments, Policy, QueueKind};
-use entente_core::topology::names::{closing_policy, exactly};
+use entente_core::topology::names::closing_policy;
 use entente_core::topology::observed::ObservedVirtualHost;
 use entente_core::topology::plan::{Action as Change, Plan};
 use entente_crds::condition::reasons;
@@ -130,9 +130,8 @@ async fn is_surely_empty<K: Kind>(link: &Link, host: &Host, object: &K, deletion
     if kinds.is_empty() {
         return Ok(true);
     }
-    let lag = if kinds.iter().all(|kind| *kind == QueueKind::Quorum) { QUORUM_LAG } else { STATISTICS_LAG };
-    link.run(host, &Plan::of(Change::PutPolicy(closing(&object.closes())))).await?;
-    tokio::time::sleep(lag).await;
+    link.run(host, &Plan::of(Change::PutPolicy(closing(&object.closes(), object.closing_pattern())))).await?;
+    tokio::time::sleep(lag(&kinds)).await;
     for queue in &queues {
         if link.read(|admin| admin.has_ready_message(&host.name, queue)).await? {
             return Ok(false);
@@ -143,11 +142,16 @@ async fn is_surely_empty<K: Kind>(link: &Link, host: &Host, object: &K, deletion
     Ok(matches!(decision, Some(Decision::Delete { .. })))
 }
 
+/// How old the counters of queues of these kinds may be.
+pub fn lag(kinds: &[QueueKind]) -> Duration {
+    if kinds.iter().all(|kind| *kind == QueueKind::Quorum) { QUORUM_LAG } else { STATISTICS_LAG }
+}
+
 /// The queue may hold nothing and refuses what comes. Consumers are not disturbed.
-fn closing(name: &str) -> Policy {
+fn closing(name: &str, pattern: String) -> Policy {
     Policy {
         name: closing_policy(name),
-        pattern: exactly(name),
+        pattern,
         apply_to: "queues".to_owned(),
         priority: CLOSED,
         definition: Arguments::from([

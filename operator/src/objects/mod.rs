@@ -6,6 +6,7 @@
 
 pub mod context;
 pub mod deletion;
+pub mod growth;
 pub mod home;
 pub mod reconcile;
 pub mod writes;

@@ -17,6 +17,7 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
 use super::context::Context;
+use super::growth::{self, Growth, grow};
 use super::home::{Home, Kind};
 use super::{deletion, writes};
 use crate::links::host::Host;
@@ -196,8 +197,19 @@ impl<K: Kind> Visit<'_, K> {
             return self.end(object, &Outcome::NotReady { reason, message }, Action::requeue(WAIT)).await;
         }
         self.end(object, &Outcome::Ready, Action::await_change()).await?;
+        let growth = match grow(self.link, self.host, &usable).await {
+            Ok(growth) => growth,
+            Err(error) => return self.fail(&self.ctx.written.refresh(object), &error).await,
+        };
         let waits = self.waits(&usable) || self.waits(&complete);
-        let rest = if waits { Action::requeue(WAIT) } else { Action::requeue(LOOK_AGAIN) };
+        let rest = match growth {
+            Growth::Waits => Action::requeue(growth::LOOK_AGAIN),
+            _ if waits => Action::requeue(WAIT),
+            _ => Action::requeue(LOOK_AGAIN),
+        };
+        if growth != Growth::Complete {
+            self.end(&self.ctx.written.refresh(object), &Outcome::Ready, Action::await_change()).await?;
+        }
         self.complete(object, &complete, awaited.is_some(), rest).await
     }
 

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use entente_core::object::{Reported, broker_key};
 use entente_core::scaling::{Caps, Config};
 use entente_core::subscription::queue_of;
+use entente_core::topology::names::part;
 use entente_crds::meta::PAUSED_ANNOTATION;
+use entente_crds::queue::Partitions;
 use entente_crds::scaling::{Scaling, ScalingStatus, TargetRef};
 use entente_crds::{Queue, Subscription};
 use jiff::Timestamp;
@@ -38,11 +40,18 @@ impl Scaled for Queue {
     }
 
     fn caps(&self) -> Caps {
-        Caps { single_active_consumer: self.spec.single_active_consumer, partitions: None }
+        let partitions = self.spec.partitions.as_ref().and_then(|partitions| u32::try_from(partitions.count).ok());
+        Caps { single_active_consumer: self.spec.single_active_consumer, partitions }
     }
 
     fn queues(&self) -> Vec<String> {
-        vec![self.name_any()]
+        let name = self.name_any();
+        match &self.spec.partitions {
+            None => vec![name],
+            Some(Partitions { count, .. }) => {
+                (0..usize::try_from(*count).unwrap_or_default()).map(|number| part(&name, number)).collect()
+            }
+        }
     }
 
     fn place(&self) -> Option<(&str, &str)> {

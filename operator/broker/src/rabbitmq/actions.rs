@@ -1,6 +1,6 @@
 //! Each action of a plan as a request.
 
-use entente_core::topology::model::{Binding, ExchangeDeclaration, Policy, QueueDeclaration, VirtualHost};
+use entente_core::topology::model::{Binding, DestinationKind, ExchangeDeclaration, Policy, QueueDeclaration, VirtualHost};
 use entente_core::topology::plan::Action;
 use serde_json::json;
 
@@ -48,7 +48,7 @@ pub async fn execute(http: &Http, host: &str, action: &Action) -> Result<(), Adm
 }
 
 async fn unbind(http: &Http, host: &str, binding: &Binding) -> Result<(), AdminError> {
-    let Binding { source, destination, routing_key, arguments } = binding;
+    let Binding { routing_key, arguments, .. } = binding;
     let mut keys = Vec::new();
     if arguments.is_empty() {
         // A binding without arguments has its routing key as its properties key, and "~" stands for an empty one.
@@ -63,11 +63,21 @@ async fn unbind(http: &Http, host: &str, binding: &Binding) -> Result<(), AdminE
         keys.extend(found.into_iter().filter_map(answers::Binding::with_key).filter_map(alike));
     }
     for key in keys {
-        http.delete(&path(&["bindings", host, "e", source, "q", destination, &key])?).await?;
+        http.delete(&path(&[&ends(host, binding)[..], &[key.as_str()]].concat())?).await?;
     }
     Ok(())
 }
 
 fn bindings(host: &str, binding: &Binding) -> Result<Path, AdminError> {
-    path(&["bindings", host, "e", &binding.source, "q", &binding.destination])
+    path(&ends(host, binding))
+}
+
+/// Where the HTTP API has the bindings between the two ends of one.
+fn ends<'a>(host: &'a str, binding: &'a Binding) -> [&'a str; 6] {
+    let Binding { source, destination, destination_kind, routing_key: _, arguments: _ } = binding;
+    let kind = match destination_kind {
+        DestinationKind::Queue => "q",
+        DestinationKind::Exchange => "e",
+    };
+    ["bindings", host, "e", source, kind, destination]
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use entente_core::orphans::Listed;
-use entente_core::topology::model::{Arguments, Binding as BindingModel, ExchangeDeclaration, Policy as PolicyModel, QueueKind};
+use entente_core::topology::model::{
+    Arguments, Binding as BindingModel, DestinationKind, ExchangeDeclaration, Policy as PolicyModel, QueueKind,
+};
 use entente_core::topology::observed::{Counts, ObservedQueue};
 use serde::Deserialize;
 use serde_json::Value;
@@ -156,20 +158,20 @@ pub struct Binding {
 }
 
 impl Binding {
-    /// Without those of the default exchange, which every queue has.
+    /// Without those of the default exchange, which every queue has, and those to what is neither queue nor exchange.
     pub fn ours(self) -> Option<BindingModel> {
         let Self { source, destination, destination_type, routing_key, arguments, properties_key: _ } = self;
+        let destination_kind = match destination_type.as_str() {
+            "queue" => DestinationKind::Queue,
+            "exchange" => DestinationKind::Exchange,
+            _ => return None,
+        };
         let text = |(name, value): (String, Value)| match value {
             Value::String(text) => (name, text),
             other => (name, other.to_string()),
         };
         let arguments = arguments.into_iter().map(text).collect();
-        (!source.is_empty() && destination_type == "queue").then_some(BindingModel {
-            source,
-            destination,
-            routing_key,
-            arguments,
-        })
+        (!source.is_empty()).then_some(BindingModel { source, destination, destination_kind, routing_key, arguments })
     }
 
     /// The binding, with the name that the HTTP API has for it.
@@ -247,8 +249,9 @@ mod tests {
             .ours()
         };
         assert_eq!(binding("", "queue"), None);
-        assert_eq!(binding("x", "exchange"), None);
-        assert!(binding("x", "queue").is_some());
+        assert_eq!(binding("x", "novelty"), None);
+        assert_eq!(binding("x", "exchange"), Some(BindingModel::to_exchange("x", "q", "k")));
+        assert_eq!(binding("x", "queue"), Some(BindingModel::new("x", "q", "k")));
         let filtered = json!({"source": "x", "destination": "q", "destination_type": "queue", "routing_key": "k",
             "arguments": {"x-sql-filter": "a = 1", "n": 5}, "properties_key": "k~hash"});
         let (filtered, key) = serde_json::from_value::<Binding>(filtered).unwrap().with_key().unwrap();

@@ -91,7 +91,7 @@ fn led(text: &str) -> BTreeMap<QueueName, Gauge> {
             "consumers" => gauge.consumers = u32::try_from(whole(value)).unwrap_or(u32::MAX),
             // A classic queue has no membership: its figures are on its one node alone.
             "info" => {
-                *leads = label(labels, "membership").is_none_or(|membership| membership == "leader" || membership.is_empty())
+                *leads = label(labels, "membership").is_none_or(|membership| membership == "leader" || membership.is_empty());
             }
             _ => {}
         }

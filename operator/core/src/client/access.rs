@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use entente_crds::condition::reasons;
 use entente_crds::grant::{Grant, Verb};
-use entente_crds::queue::QueueType;
+use entente_crds::queue::{Partitions, QueueType};
 use entente_crds::{Queue, Subscription, Topic};
 
 use super::grants::admits;
 use super::rights::Rights;
 use super::validate::{Entry, Settings, Target, several_hosts};
 use crate::object::Refusal;
+use crate::queue::parts;
 use crate::resolve::Asker;
 use crate::topology::diff::{Claim, Desired};
 use crate::topology::model::{Arguments, ExchangeDeclaration, SQL_EXCHANGE};
@@ -156,6 +157,9 @@ fn of_queue(entry: &Entry, queue: &Queue, namespace: &str, name: &str) -> Result
             message: format!("the Queue {namespace}/{name} is no Stream, and only a Stream can be browsed; ask for Receive"),
         });
     }
+    if let Some(partitions) = &queue.spec.partitions {
+        return Ok(of_parts(entry, partitions, name));
+    }
     let mut granted = Granted { queues: BTreeSet::from([name.to_owned()]), ..Granted::default() };
     if entry.verbs.contains(&Verb::Send) {
         let front = front(name);
@@ -175,6 +179,30 @@ fn of_queue(entry: &Entry, queue: &Queue, namespace: &str, name: &str) -> Result
         granted.rights.read.insert(dead);
     }
     Ok(granted)
+}
+
+/// A Queue with partitions makes its front itself. Receivers get the addresses of all parts in one entry: there is no one
+/// address to receive from.
+fn of_parts(entry: &Entry, partitions: &Partitions, name: &str) -> Granted {
+    let Partitions { count, by: _, grow: _ } = partitions;
+    let parts = parts::names(name, usize::try_from(*count).unwrap_or_default());
+    let mut granted = Granted { queues: parts.iter().cloned().collect(), ..Granted::default() };
+    if entry.verbs.contains(&Verb::Send) {
+        let front = front(name);
+        granted.addresses.insert("", exchange_address(&front));
+        granted.addresses.insert(".send", exchange_address(&front));
+        granted.exchanges.insert(front.clone());
+        granted.rights.write.insert(front);
+    }
+    if entry.verbs.contains(&Verb::Receive) {
+        let addresses: Vec<String> = parts.iter().map(|part| queue_address(part)).collect();
+        let dead = dead_letter_queue(name);
+        granted.addresses.insert(".parts", addresses.join(","));
+        granted.addresses.insert(".dead", queue_address(&dead));
+        granted.rights.parts.insert(name.to_owned());
+        granted.rights.read.insert(dead);
+    }
+    granted
 }
 
 fn of_topic(name: &str) -> Granted {

@@ -57,6 +57,29 @@ fn each_verb_of_a_queue_is_its_own_right() {
 }
 
 #[test]
+fn parts_are_sent_to_by_the_front_and_received_from_one_by_one() {
+    let parted = queue(json!({"partitions": {"count": 3, "by": "customer"}}));
+    let granted = |verbs: Value| {
+        let entry = entry(json!({"name": "e", "queueRef": {"name": "q"}, "verbs": verbs}));
+        grant(&entry, Found::Queue(&parted), true, SHOP).unwrap()
+    };
+    let send = granted(json!(["Send"]));
+    assert_eq!(
+        (names(&send.rights.write), names(&send.rights.read), names(&send.rights.parts)),
+        (vec!["queue.q"], vec![], vec![])
+    );
+    assert_eq!(send.addresses, [("", "/exchanges/queue.q".into()), (".send", "/exchanges/queue.q".into())].into());
+    assert_eq!((send.front, names(&send.exchanges)), (None, vec!["queue.q"]), "the Queue makes it itself");
+    let receive = granted(json!(["Receive"]));
+    assert_eq!((names(&receive.rights.read), names(&receive.rights.parts)), (vec!["q.dead"], vec!["q"]));
+    assert_eq!(names(&receive.queues), ["part.q.0", "part.q.1", "part.q.2"]);
+    let addresses = "/queues/part.q.0,/queues/part.q.1,/queues/part.q.2";
+    assert_eq!(receive.addresses, [(".parts", addresses.into()), (".dead", "/queues/q.dead".into())].into());
+    let both = granted(json!(["Send", "Receive"]));
+    assert_eq!((both.addresses[""].as_str(), both.addresses[".parts"].as_str()), ("/exchanges/queue.q", addresses));
+}
+
+#[test]
 fn only_a_stream_can_be_browsed() {
     let entry = entry(json!({"name": "e", "queueRef": {"name": "q"}, "verbs": ["Browse"]}));
     let refused = grant(&entry, Found::Queue(&queue(json!({}))), true, SHOP).unwrap_err();

@@ -187,7 +187,7 @@ mod tests {
 
     fn rights(write: &[&str], read: &[&str]) -> Rights {
         let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        Rights { write: set(write), read: set(read) }
+        Rights { write: set(write), read: set(read), parts: BTreeSet::new() }
     }
 
     fn desired(rights: Rights) -> Desired {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::users::Permission;
+use crate::topology::names::parts_prefix;
 
 /// The expression that matches no name. (An empty one would do too, and would look like a mistake.)
 pub const NOTHING: &str = "^$";
@@ -12,6 +13,8 @@ const DEAD: &str = ".dead";
 const OPEN: &str = "^(";
 /// `$` would also match before a line end at the end of a name.
 const CLOSE: &str = ")\\z";
+/// What stands for the number of a part.
+const NUMBER: &str = "[0-9]+";
 
 /// Names that may be used: those and no others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +23,16 @@ pub struct Rights {
     pub write: BTreeSet<String>,
     /// Queues that may be received from.
     pub read: BTreeSet<String>,
+    /// Queues with partitions whose parts may be received from, all of them, however many there are. Nothing else can have
+    /// a name like a part's, and their names one by one would have no room.
+    pub parts: BTreeSet<String>,
+}
+
+/// What an expression matches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Names {
+    exact: BTreeSet<String>,
+    parts: BTreeSet<String>,
 }
 
 impl Rights {
@@ -28,46 +41,57 @@ impl Rights {
     pub fn with(mut self, other: &Self) -> Self {
         self.write.extend(other.write.iter().cloned());
         self.read.extend(other.read.iter().cloned());
+        self.parts.extend(other.parts.iter().cloned());
         self
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.write.is_empty() && self.read.is_empty()
+        self.write.is_empty() && self.read.is_empty() && self.parts.is_empty()
     }
 
     /// Whether the broker takes the expressions.
     pub fn fit(&self) -> bool {
-        pattern(&self.write).len() <= LONGEST && pattern(&self.read).len() <= LONGEST
+        pattern(&self.write, &BTreeSet::new()).len() <= LONGEST && pattern(&self.read, &self.parts).len() <= LONGEST
     }
 
     /// As the broker takes them. Nobody may declare or delete anything: that is Entente's.
     pub fn permission(&self) -> Permission {
-        Permission { configure: NOTHING.to_owned(), write: pattern(&self.write), read: pattern(&self.read) }
+        let (write, read) = (pattern(&self.write, &BTreeSet::new()), pattern(&self.read, &self.parts));
+        Permission { configure: NOTHING.to_owned(), write, read }
     }
 
     /// What is left of a permission if nothing beyond these rights is allowed. One of an unknown form allows anything.
     #[must_use]
     pub fn within(&self, permission: &Permission) -> Self {
-        let left = |expression: &str, names: &BTreeSet<String>| match parse(expression) {
+        let left = |known: Option<BTreeSet<String>>, names: &BTreeSet<String>| match known {
             Some(known) => names.intersection(&known).cloned().collect(),
             None => names.clone(),
         };
-        Self { write: left(&permission.write, &self.write), read: left(&permission.read, &self.read) }
+        let (write, read) = (parse(&permission.write), parse(&permission.read));
+        Self {
+            write: left(write.map(|names| names.exact), &self.write),
+            parts: left(read.clone().map(|names| names.parts), &self.parts),
+            read: left(read.map(|names| names.exact), &self.read),
+        }
     }
 
     /// Whether these rights allow all that a permission does. One of an unknown form allows anything.
     pub fn cover(&self, permission: &Permission) -> bool {
-        let within = |expression: &str, names: &BTreeSet<String>| parse(expression).is_some_and(|known| known.is_subset(names));
-        within(&permission.configure, &BTreeSet::new())
-            && within(&permission.write, &self.write)
-            && within(&permission.read, &self.read)
+        let nothing = BTreeSet::new();
+        let within = |expression: &str, names: &BTreeSet<String>, parts: &BTreeSet<String>| {
+            parse(expression).is_some_and(|known| known.exact.is_subset(names) && known.parts.is_subset(parts))
+        };
+        within(&permission.configure, &nothing, &nothing)
+            && within(&permission.write, &self.write, &nothing)
+            && within(&permission.read, &self.read, &self.parts)
     }
 }
 
-/// An expression that matches exactly these names. A queue with its dead letters is one alternative, to save room.
-fn pattern(names: &BTreeSet<String>) -> String {
-    if names.is_empty() {
+/// An expression that matches exactly these names, and the parts of these Queues. A queue with its dead letters is one
+/// alternative, to save room.
+fn pattern(names: &BTreeSet<String>, parts: &BTreeSet<String>) -> String {
+    if names.is_empty() && parts.is_empty() {
         return NOTHING.to_owned();
     }
     let source = |name: &str| name.strip_suffix(DEAD).is_some_and(|queue| names.contains(queue));
@@ -87,6 +111,7 @@ fn pattern(names: &BTreeSet<String>) -> String {
             text.push_str(&")?".repeat(depth));
             text
         })
+        .chain(parts.iter().map(|queue| format!("{}{NUMBER}", escaped(&parts_prefix(queue)))))
         .collect();
     format!("{OPEN}{}{CLOSE}", alternatives.join("|"))
 }
@@ -108,11 +133,32 @@ fn is_special(character: char) -> bool {
 }
 
 /// The names that an expression of ours matches.
-fn parse(expression: &str) -> Option<BTreeSet<String>> {
+fn parse(expression: &str) -> Option<Names> {
     if expression == NOTHING || expression.is_empty() {
-        return Some(BTreeSet::new());
+        return Some(Names::default());
     }
     let inner = expression.strip_prefix(OPEN)?.strip_suffix(CLOSE)?;
+    // Those of parts come last, and nothing else has the bracket of their numbers unescaped.
+    let mut parts = BTreeSet::new();
+    let mut rest = inner;
+    while let Some(before) = rest.strip_suffix(NUMBER) {
+        let (others, part) = before.rsplit_once('|').unwrap_or(("", before));
+        parts.insert(queue_of_parts(part)?);
+        if others.is_empty() {
+            return Some(Names { exact: BTreeSet::new(), parts });
+        }
+        rest = others;
+    }
+    Some(Names { exact: parse_exact(rest)?, parts })
+}
+
+/// The Queue whose parts' names begin so.
+fn queue_of_parts(prefix: &str) -> Option<String> {
+    let queue = prefix.strip_prefix("part\\.")?.strip_suffix("\\.")?;
+    (!queue.is_empty() && !queue.chars().any(is_special)).then(|| queue.to_owned())
+}
+
+fn parse_exact(inner: &str) -> Option<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     let mut characters = inner.chars().peekable();
     let (mut name, mut ended) = (String::new(), false);
@@ -149,7 +195,7 @@ mod tests {
     }
 
     fn rights(write: &[&str], read: &[&str]) -> Rights {
-        Rights { write: set(write), read: set(read) }
+        Rights { write: set(write), read: set(read), parts: BTreeSet::new() }
     }
 
     #[test]
@@ -163,6 +209,21 @@ mod tests {
         let permission = rights(&["queue.a", "t"], &["a", "a.dead", "subscription.n.s"]).permission();
         assert_eq!(permission.write, r"^(queue\.a|t)\z");
         assert_eq!(permission.read, r"^(a(\.dead)?|subscription\.n\.s)\z");
+    }
+
+    #[test]
+    fn parts_are_one_right_however_many_there_are() {
+        let parted = Rights { read: set(&["a", "q.dead"]), parts: set(&["q"]), ..Rights::default() };
+        let permission = parted.permission();
+        assert_eq!(permission.read, r"^(a|q\.dead|part\.q\.[0-9]+)\z");
+        assert!(parted.cover(&permission) && !parted.is_empty());
+        assert!(!rights(&[], &["a", "q.dead"]).cover(&permission), "the parts were taken away");
+        assert_eq!(rights(&[], &["a", "b"]).within(&permission), rights(&[], &["a"]));
+        let other = Rights { parts: set(&["q", "r"]), ..Rights::default() };
+        assert_eq!(other.within(&permission), Rights { parts: set(&["q"]), ..Rights::default() });
+        for expression in ["^(part\\..*\\.[0-9]+)\\z", "^(part\\.\\.[0-9]+)\\z", "^(x[0-9]+)\\z", "^([0-9]+)\\z"] {
+            assert_eq!(parse(expression), None, "{expression}");
+        }
     }
 
     #[test]
@@ -197,7 +258,7 @@ mod tests {
     #[test]
     fn what_the_broker_would_refuse_is_known_before() {
         let long: Vec<String> = (0..20).map(|number| format!("{}{number}", "q".repeat(55))).collect();
-        let of = |count: usize| Rights { write: BTreeSet::new(), read: long.iter().take(count).cloned().collect() };
+        let of = |count: usize| Rights { read: long.iter().take(count).cloned().collect(), ..Rights::default() };
         assert!(of(17).fit() && !of(18).fit());
     }
 
@@ -209,10 +270,18 @@ mod tests {
         #[test]
         fn i3_the_expression_matches_exactly_the_names(
             names in prop::collection::btree_set(any_name(), 0..8),
+            parts in prop::collection::btree_set("[a-z0-9-]{1,4}", 0..3),
             others in prop::collection::vec(any_name(), 0..8),
         ) {
-            let expression = pattern(&names);
+            let expression = pattern(&names, &parts);
             let regex = Regex::new(&expression).unwrap();
+            for part in &parts {
+                for (near, is_part) in [("0", true), ("127", true), ("", false), ("x", false), ("1.dead", false), ("1\n", false)] {
+                    prop_assert_eq!(regex.is_match(&format!("part.{part}.{near}")), is_part, "{} {:?}", expression, near);
+                }
+                let longer = format!("{part}x");
+                prop_assert_eq!(regex.is_match(&format!("part.{longer}.1")), parts.contains(&longer));
+            }
             for name in &names {
                 prop_assert!(regex.is_match(name), "{} {:?}", expression, name);
                 for near in [format!("{name}x"), format!("x{name}"), format!("{name}\n"), format!("{name}.dead"), name.to_uppercase()] {
@@ -222,8 +291,8 @@ mod tests {
             for other in &others {
                 prop_assert_eq!(regex.is_match(other), names.contains(other), "{} {:?}", expression, other);
             }
-            prop_assert!(!regex.is_match("") || names.is_empty());
-            prop_assert_eq!(parse(&expression), Some(names));
+            prop_assert!(!regex.is_match("") || names.is_empty() && parts.is_empty());
+            prop_assert_eq!(parse(&expression), Some(Names { exact: names, parts }));
         }
     }
 }

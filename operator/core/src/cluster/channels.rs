@@ -56,7 +56,13 @@ pub const INTERNAL_LISTENERS: [Listener; 2] =
 /// Plugins of RabbitMQ, as `enabled_plugins` has them.
 pub fn enabled_plugins(channels: Channels) -> String {
     let Channels { mqtt, stomp, web_sockets, streams } = channels;
-    let mut plugins = vec!["rabbitmq_management", "rabbitmq_prometheus", "rabbitmq_event_exchange", "rabbitmq_sql_exchange"];
+    let mut plugins = vec![
+        "rabbitmq_management",
+        "rabbitmq_prometheus",
+        "rabbitmq_event_exchange",
+        "rabbitmq_sql_exchange",
+        "rabbitmq_consistent_hash_exchange",
+    ];
     let optional = [
         (mqtt, "rabbitmq_mqtt"),
         (stomp, "rabbitmq_stomp"),
@@ -82,7 +88,7 @@ mod tests {
         assert_eq!(client_listeners(&main), [Listener { name: "amqps", port: 5671 }]);
         assert_eq!(
             enabled_plugins(main.spec.channels),
-            "[rabbitmq_management,rabbitmq_prometheus,rabbitmq_event_exchange,rabbitmq_sql_exchange].\n"
+            "[rabbitmq_management,rabbitmq_prometheus,rabbitmq_event_exchange,rabbitmq_sql_exchange,rabbitmq_consistent_hash_exchange].\n"
         );
     }
 

@@ -2,9 +2,10 @@
 
 use entente_crds::queue::DeletionPolicy;
 
+use super::parts;
 use crate::object::Decision;
 use crate::topology::foundation::DEAD_LETTER_EXCHANGE;
-use crate::topology::names::{dead_letter_queue, front, queue_policy};
+use crate::topology::names::{dead_letter_queue, front, hash_exchange, queue_policy};
 use crate::topology::observed::{Counts, ObservedVirtualHost};
 use crate::topology::plan::{Action, Plan};
 
@@ -15,7 +16,9 @@ pub fn decide(name: &str, policy: DeletionPolicy, observed: &ObservedVirtualHost
         return Decision::Release;
     }
     if policy == DeletionPolicy::DeleteIfEmpty {
-        match (messages(name, observed), messages(&dead, observed)) {
+        let parts = parts::seen(name, observed).into_iter().map(|(part, _)| messages(part, observed));
+        let all: Option<i64> = parts.chain([messages(name, observed)]).sum();
+        match (all, messages(&dead, observed)) {
             (Some(0), Some(0)) => {}
             (Some(messages), Some(dead_lettered)) => {
                 return Decision::Wait(format!(
@@ -27,8 +30,10 @@ pub fn decide(name: &str, policy: DeletionPolicy, observed: &ObservedVirtualHost
     }
     let mut plan = Plan::default();
     plan.step(exchange_if_there(&front(name), observed));
+    plan.step(exchange_if_there(&hash_exchange(name), observed));
     // The queue first: its last dead letters still find their place.
-    plan.step(queue_if_there(name, observed));
+    let parts = parts::seen(name, observed).into_iter().map(|(part, _)| Action::DeleteQueue { name: part.clone() });
+    plan.step(queue_if_there(name, observed).into_iter().chain(parts).collect());
     plan.step(queue_if_there(&dead, observed));
     let mut rest: Vec<Action> = observed
         .bindings
@@ -97,7 +102,8 @@ mod tests {
     #[test]
     fn delete_takes_everything_that_was_made_and_nothing_else() {
         let tapped = json!({"taps": [{"name": "audit", "queueRef": {"name": "p"}}]});
-        for spec in [json!({}), json!({"maxLength": 5}), json!({"deadLetter": {"queueRef": {"name": "p"}}}), tapped] {
+        let parted = json!({"partitions": {"count": 12, "by": "k"}, "maxLength": 5});
+        for spec in [json!({}), json!({"maxLength": 5}), json!({"deadLetter": {"queueRef": {"name": "p"}}}), tapped, parted] {
             let mut seen = broker(spec, None);
             let Decision::Delete { plan, .. } = decide("q", DeletionPolicy::Delete, &seen) else { panic!("nothing to delete") };
             plan.actions().for_each(|action| seen.note(action));
@@ -114,6 +120,12 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert!(wait(&broker(json!({}), Some(full))).starts_with("3 messages are in the queue and 3 in its dead-letter"));
+        let mut parts = broker(json!({"partitions": {"count": 3, "by": "k"}}), Some(Counts::default()));
+        parts.queues.get_mut("part.q.0").unwrap().counts = Some(full);
+        parts.queues.get_mut("part.q.2").unwrap().counts = Some(full);
+        assert!(wait(&parts).starts_with("6 messages are in the queue and 0 in its dead-letter"));
+        parts.queues.get_mut("part.q.1").unwrap().counts = None;
+        assert_eq!(decide("q", DeletionPolicy::DeleteIfEmpty, &parts), Decision::Unknown);
         let mut dead_only = broker(json!({}), Some(Counts::default()));
         dead_only.queues.get_mut("q.dead").unwrap().counts = Some(full);
         assert!(wait(&dead_only).starts_with("0 messages are in the queue and 3"));

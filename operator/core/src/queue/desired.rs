@@ -3,7 +3,8 @@
 use entente_crds::queue::{Overflow, QueueType};
 use serde_json::{Value, json};
 
-use super::validate::{DeadLetters, Settings};
+use super::parts;
+use super::validate::{DeadLetters, Parts, Settings};
 use crate::object::Stages;
 use crate::taps;
 use crate::topology::diff::{Claim, Desired};
@@ -11,7 +12,7 @@ use crate::topology::foundation::{
     DEAD_LETTER_EXCHANGE, DEFAULT_DELIVERY_LIMIT, OWN_POLICY_PRIORITY, default_classic_settings, default_settings,
 };
 use crate::topology::model::{Arguments, ExchangeDeclaration, Policy, QueueDeclaration, QueueKind, SQL_EXCHANGE};
-use crate::topology::names::{dead_letter_queue, exactly, front, queue_policy};
+use crate::topology::names::{any_part, dead_letter_queue, exactly, front, queue_policy};
 
 /// Translates settings.
 ///
@@ -28,22 +29,24 @@ pub fn desired(settings: &Settings) -> Stages {
         QueueType::Stream => Arguments::new(),
     };
     let at_least_once = definition.get("dead-letter-strategy") == Some(&json!("at-least-once"));
-    let mut usable = Desired {
-        queues: vec![QueueDeclaration { name: name.clone(), kind: kind(settings.type_), arguments: arguments(settings) }],
-        ..Desired::default()
+    let (queues, pattern) = match &settings.parts {
+        None => (vec![name.clone()], exactly(name)),
+        Some(Parts { count, .. }) => (parts::names(name, *count), any_part(name)),
     };
+    let declaration = |name| QueueDeclaration { name, kind: kind(settings.type_), arguments: arguments(settings) };
+    let mut usable = Desired { queues: queues.into_iter().map(declaration).collect(), ..Desired::default() };
     if definition == shared {
         usable.no_policies.push(queue_policy(name));
     } else {
         usable.policies.push(Policy {
             name: queue_policy(name),
-            pattern: exactly(name),
+            pattern,
             apply_to: apply_to(settings.type_).to_owned(),
             priority: OWN_POLICY_PRIORITY,
             definition,
         });
     }
-    tap(settings, &mut usable);
+    lead_in(settings, &mut usable);
     let dead = dead_letters(settings);
     // With a TTL dead letters may come at once, and RabbitMQ tries one that found no place again only after 3 minutes.
     if at_least_once && settings.message_ttl.is_none() {
@@ -56,14 +59,17 @@ pub fn desired(settings: &Settings) -> Stages {
     Stages { usable, complete: Desired::default() }
 }
 
-/// With taps an exchange stands in front of the queue, which gives each its copy. It stays when the taps go, as somebody
-/// may send to it.
-fn tap(settings: &Settings, usable: &mut Desired) {
+/// With taps or parts an exchange stands in front of the queue, which gives each its copy. It stays when the taps go, as
+/// somebody may send to it.
+fn lead_in(settings: &Settings, usable: &mut Desired) {
     let source = front(&settings.name);
-    if !settings.taps.is_empty() {
+    if !settings.taps.is_empty() || settings.parts.is_some() {
         let arguments = Arguments::new();
         usable.exchanges.push(ExchangeDeclaration { name: source.clone(), kind: SQL_EXCHANGE.to_owned(), arguments });
-        usable.claims.push(Claim::route(&source, &settings.name, Some(&settings.name)));
+        match &settings.parts {
+            None => usable.claims.push(Claim::route(&source, &settings.name, Some(&settings.name))),
+            Some(parts) => parts::spread(&settings.name, parts, usable),
+        }
     }
     usable.claims.push(taps::claim(&source, &settings.taps));
 }

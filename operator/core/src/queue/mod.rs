@@ -2,6 +2,8 @@
 
 pub mod deletion;
 pub mod desired;
+pub mod parts;
+mod parts_status;
 pub mod status;
 pub mod validate;
 
@@ -11,6 +13,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::object::{Decision, Object, Outcome, Place, Refusal, Reported, Stages};
+use crate::topology::names::{any_part, exactly};
 use crate::topology::observed::ObservedVirtualHost;
 
 impl Reported for Queue {
@@ -38,7 +41,9 @@ impl Object for Queue {
     }
 
     fn desired(settings: &validate::Settings) -> Stages {
-        desired::desired(settings)
+        let mut stages = desired::desired(settings);
+        stages.usable.stranded = parts::stranded(settings);
+        stages
     }
 
     fn deletion(&self, observed: &ObservedVirtualHost) -> Decision {
@@ -47,6 +52,11 @@ impl Object for Queue {
 
     fn closes(&self) -> String {
         self.metadata.name.clone().unwrap_or_default()
+    }
+
+    fn closing_pattern(&self) -> String {
+        let name = self.closes();
+        if self.spec.partitions.is_some() { any_part(&name) } else { exactly(&name) }
     }
 
     fn is_retained(&self) -> bool {

@@ -6,6 +6,7 @@ use entente_crds::queue::{Backlog, QueueStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::parts_status::{locate_parts, ready_message};
 use super::validate::{DeadLetters, Settings};
 use crate::conditions::{self, Status, whole_second};
 use crate::object::{Outcome, Place, broker_key, set_outcome};
@@ -20,7 +21,7 @@ pub fn status(queue: &Queue, outcome: &Outcome, place: Option<Place<'_, Settings
     let mut status = queue.status.clone().unwrap_or_default();
     let generation = queue.metadata.generation;
     status.observed_generation = generation;
-    if !set_outcome(&mut status.conditions, outcome, "the queue is as declared", generation, now) {
+    if !set_outcome(&mut status.conditions, outcome, ready_message(place), generation, now) {
         return status;
     }
     if let Some(place) = place {
@@ -36,14 +37,14 @@ pub fn locate(status: &mut QueueStatus, name: &str, place: Place<'_, Settings>, 
     status.broker = Some(broker_key(broker));
     status.virtual_host = Some(virtual_host.to_owned());
     let Some(observed) = observed else { return };
+    if let Some(settings @ Settings { parts: Some(parts), .. }) = settings {
+        locate_parts(status, settings, parts, observed, now);
+        return;
+    }
+    conditions::remove(&mut status.conditions, types::PARTITIONS_READY);
+    status.partitions.clear();
     let Some(seen) = observed.queues.get(name) else {
-        // Nothing may point at what is not there.
-        status.address = None;
-        status.send_address = None;
-        status.leader = None;
-        status.members.clear();
-        status.online.clear();
-        status.backlog = None;
+        nowhere(status);
         return;
     };
     status.address = Some(queue_address(name));
@@ -59,17 +60,32 @@ pub fn locate(status: &mut QueueStatus, name: &str, place: Place<'_, Settings>, 
         taps_condition(status, settings, observed, now);
     }
     if let Some(counts) = seen.counts {
-        let dead_lettered = match observed.queues.get(&dead) {
-            None => Some(0),
-            Some(dead) => dead.counts.map(Counts::messages),
-        };
-        if let Some(dead_lettered) = dead_lettered {
-            set_backlog(status, counts, dead_lettered, observed.seen_at.unwrap_or(now));
-        }
+        add_up(status, &dead, counts, observed, now);
     }
 }
 
-fn taps_condition(status: &mut QueueStatus, settings: &Settings, observed: &ObservedVirtualHost, now: Timestamp) {
+/// Nothing may point at what is not there.
+pub(super) fn nowhere(status: &mut QueueStatus) {
+    status.address = None;
+    status.send_address = None;
+    status.leader = None;
+    status.members.clear();
+    status.online.clear();
+    status.backlog = None;
+}
+
+/// Sets the figures, if those of the dead letters are known too.
+pub(super) fn add_up(status: &mut QueueStatus, dead: &str, counts: Counts, observed: &ObservedVirtualHost, now: Timestamp) {
+    let dead_lettered = match observed.queues.get(dead) {
+        None => Some(0),
+        Some(dead) => dead.counts.map(Counts::messages),
+    };
+    if let Some(dead_lettered) = dead_lettered {
+        set_backlog(status, counts, dead_lettered, observed.seen_at.unwrap_or(now));
+    }
+}
+
+pub(super) fn taps_condition(status: &mut QueueStatus, settings: &Settings, observed: &ObservedVirtualHost, now: Timestamp) {
     let generation = status.observed_generation;
     taps::set_condition(&mut status.conditions, &front(&settings.name), &settings.taps, observed, generation, now);
 }
@@ -87,7 +103,12 @@ fn set_backlog(status: &mut QueueStatus, counts: Counts, dead_lettered: i64, see
     }
 }
 
-fn dead_letter_condition(status: &mut QueueStatus, settings: &Settings, observed: &ObservedVirtualHost, now: Timestamp) {
+pub(super) fn dead_letter_condition(
+    status: &mut QueueStatus,
+    settings: &Settings,
+    observed: &ObservedVirtualHost,
+    now: Timestamp,
+) {
     let target = match &settings.dead_letters {
         DeadLetters::Discard => {
             conditions::remove(&mut status.conditions, types::DEAD_LETTER_READY);

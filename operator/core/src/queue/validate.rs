@@ -4,15 +4,18 @@
 //! what CEL does not say: durations and sizes that parse, and what this version does not serve.
 
 use entente_crds::Queue;
-use entente_crds::queue::{DeadLetter, DeletionPolicy, Overflow, QueueSpec, QueueType};
+use entente_crds::queue::{DeadLetter, DeletionPolicy, Grow, Overflow, Partitions, QueueSpec, QueueType};
 use entente_crds::text::{ByteSize, DurationText, TextError};
 
-use crate::object::{Refusal, check_name_of_place, not_served, refuse_if_any};
+use crate::object::{Refusal, check_name_of_place, refuse_if_any};
 use crate::scaling::{Caps, Config};
 use crate::taps::{self, Tap};
 
 /// RabbitMQ keeps times to live and time-outs in 32 bits of milliseconds.
 const MAX_MILLIS: u64 = u32::MAX as u64;
+
+/// The most parts of a Queue.
+pub const MOST_PARTS: usize = 128;
 
 /// A spec whose texts are numbers and whose rules hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,12 +42,25 @@ pub struct Settings {
     pub priorities: Option<i32>,
     /// One consumer at a time.
     pub single_active_consumer: bool,
+    /// Split by a property.
+    pub parts: Option<Parts>,
     /// Where dead letters go.
     pub dead_letters: DeadLetters,
     /// Copies to other queues.
     pub taps: Vec<Tap>,
     /// What deletion does.
     pub deletion_policy: DeletionPolicy,
+}
+
+/// How a queue is split.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// Number of parts.
+    pub count: usize,
+    /// The property whose value chooses the part.
+    pub by: String,
+    /// When further parts get messages.
+    pub grow: Grow,
 }
 
 /// Where dead letters go.
@@ -100,13 +116,15 @@ pub fn settings(name: String, spec: &QueueSpec, mut problems: Vec<String>) -> Re
         consumer_timeout: millis("consumerTimeout", consumer_timeout.as_ref(), &mut problems),
         priorities: *priorities,
         single_active_consumer: *single_active_consumer,
+        parts: partitions.as_ref().map(|partitions| parts(partitions, *type_, &mut problems)),
         taps: taps::validate(taps, Some(&name), &mut problems),
         dead_letters: dead_letters(&name, dead_letter.as_ref(), *type_, &mut problems),
         deletion_policy: *deletion_policy,
         name,
     };
     if let Some(scaling) = scaling {
-        let caps = Caps { single_active_consumer: *single_active_consumer, partitions: None };
+        let count = partitions.as_ref().and_then(|partitions| u32::try_from(partitions.count).ok());
+        let caps = Caps { single_active_consumer: *single_active_consumer, partitions: count };
         if *type_ == QueueType::Stream {
             problems
                 .push("scaling needs type Quorum or Classic: a Stream keeps what was read, so that it has no backlog".to_owned());
@@ -115,7 +133,6 @@ pub fn settings(name: String, spec: &QueueSpec, mut problems: Vec<String>) -> Re
         let _ = Config::new(scaling, caps, &mut problems);
     }
     refuse_if_any(&problems)?;
-    not_served(&[("partitions", partitions.is_some())])?;
     Ok(settings)
 }
 
@@ -141,6 +158,21 @@ fn check_type(spec: &QueueSpec, problems: &mut Vec<String>) {
     );
     refuse(spec.max_length.is_some_and(|length| length < 1), "maxLength must be at least 1");
     refuse(spec.delivery_limit.is_some_and(|limit| limit < -1), "deliveryLimit must be -1 (no limit) or more");
+}
+
+fn parts(declared: &Partitions, type_: QueueType, problems: &mut Vec<String>) -> Parts {
+    let Partitions { count, by, grow } = declared;
+    if type_ == QueueType::Stream {
+        problems.push("partitions do not apply to a Stream: it never becomes empty, so that it could never grow".to_owned());
+    }
+    let count = usize::try_from(*count).unwrap_or_default();
+    if !(2..=MOST_PARTS).contains(&count) {
+        problems.push(format!("partitions.count must be 2 to {MOST_PARTS}"));
+    }
+    if !(1..=128).contains(&by.chars().count()) {
+        problems.push("partitions.by must be the name of an application property, of 1 to 128 characters".to_owned());
+    }
+    Parts { count, by: by.clone(), grow: *grow }
 }
 
 fn dead_letters(name: &str, declared: Option<&DeadLetter>, type_: QueueType, problems: &mut Vec<String>) -> DeadLetters {
@@ -236,6 +268,12 @@ mod tests {
             ("q", json!({"type": "Stream", "maxLength": 3}), "do not apply to a Stream"),
             ("q", json!({"type": "Stream", "consumerTimeout": "1m"}), "hold no messages"),
             ("q", json!({"type": "Stream", "deadLetter": {}}), "leave by age or size"),
+            ("q", json!({"type": "Stream", "partitions": {"count": 2, "by": "k"}}), "never becomes empty"),
+            ("q", json!({"partitions": {"count": 1, "by": "k"}}), "2 to 128"),
+            ("q", json!({"partitions": {"count": 129, "by": "k"}}), "2 to 128"),
+            ("q", json!({"partitions": {"count": -3, "by": "k"}}), "2 to 128"),
+            ("q", json!({"partitions": {"count": 2, "by": ""}}), "partitions.by"),
+            ("q", json!({"partitions": {"count": 2, "by": "ż".repeat(129)}}), "partitions.by"),
             ("q", json!({"messageTTL": "50d"}), "49 days"),
             ("q", json!({"messageTTL": "soon"}), "messageTTL: \"soon\" is not a duration"),
             ("q", json!({"maxBytes": "0"}), "at least 1"),
@@ -256,14 +294,5 @@ mod tests {
     fn all_problems_are_told_at_once() {
         let refusal = checked("q", json!({"messageTTL": "x", "maxBytes": "y"})).unwrap_err();
         assert!(refusal.message.contains("messageTTL") && refusal.message.contains("maxBytes"), "{refusal}");
-    }
-
-    #[test]
-    fn what_is_not_served_is_said_and_not_ignored() {
-        for (field, spec) in [("partitions", json!({"partitions": {"count": 2, "by": "key"}}))] {
-            let refusal = checked("q", spec).unwrap_err();
-            assert_eq!(refusal.reason, reasons::NOT_SUPPORTED);
-            assert!(refusal.message.contains(field), "{refusal}");
-        }
     }
 }

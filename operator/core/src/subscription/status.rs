@@ -54,6 +54,7 @@ fn of_queue(status: SubscriptionStatus) -> QueueStatus {
         leader,
         members,
         online,
+        partitions: Vec::new(),
         backlog,
         scaling,
     }
@@ -72,6 +73,7 @@ fn of_subscription(status: QueueStatus) -> SubscriptionStatus {
         leader,
         members,
         online,
+        partitions: _,
         backlog,
         scaling,
     } = status;

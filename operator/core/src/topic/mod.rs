@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::object::{Decision, Object, Outcome, Place, Refusal, Reported, Stages, broker_key, set_outcome};
 use crate::taps;
+use crate::topology::model::DestinationKind;
 use crate::topology::names::{Owner, exchange_address, queue_address, topic_exchange, unrouted_queue};
 use crate::topology::observed::ObservedVirtualHost;
 
@@ -19,6 +20,7 @@ pub fn subscribed(topic: &str, observed: &ObservedVirtualHost) -> usize {
     let exchange = topic_exchange(topic);
     let queues = observed
         .bindings_from(&exchange)
+        .filter(|binding| binding.destination_kind == DestinationKind::Queue)
         .filter(|binding| matches!(Owner::of_queue(&binding.destination), Some(Owner::Subscription { .. })));
     // While a filter changes, a queue is bound twice.
     queues.map(|binding| &binding.destination).collect::<std::collections::BTreeSet<_>>().len()

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::foundation::{DEAD_LETTER_EXCHANGE, DISCARD, shared_policies};
-use super::model::Binding;
+use super::model::{Binding, DestinationKind};
 use super::names::Owner;
 use super::observed::{ObservedQueue, ObservedVirtualHost};
 use super::plan::{Action, Plan};
@@ -49,8 +49,9 @@ pub fn affected(old: &ObservedVirtualHost, new: &ObservedVirtualHost) -> Affecte
             affected.structure.extend(Owner::of_policy(name));
         }
     }
-    for Binding { source, routing_key, destination, arguments: _ } in old.bindings.symmetric_difference(&new.bindings) {
-        let owners = [Owner::of_exchange(source), Owner::of_queue(destination)];
+    for binding in old.bindings.symmetric_difference(&new.bindings) {
+        let Binding { source, routing_key, destination: _, destination_kind: _, arguments: _ } = binding;
+        let owners = [Owner::of_exchange(source), owner_of_destination(binding)];
         // The routing key of a dead letter is the name of the queue that it comes from.
         let from = (source == DEAD_LETTER_EXCHANGE).then(|| Owner::of_queue(routing_key)).flatten();
         affected.structure.extend(owners.into_iter().flatten().chain(from));
@@ -65,16 +66,24 @@ pub fn touched(plan: &Plan, before: &ObservedVirtualHost) -> BTreeSet<Owner> {
         match action {
             Action::Bind(binding) | Action::Unbind(binding) => touched.extend(Owner::of_exchange(&binding.source)),
             Action::DeleteQueue { name } => {
-                let bound = before.bindings.iter().filter(|binding| binding.destination == *name);
+                let bound = before.bindings.iter().filter(|binding| binding.leads_to_queue(name));
                 touched.extend(bound.filter_map(|binding| Owner::of_exchange(&binding.source)));
             }
             Action::DeleteExchange { name } => {
-                touched.extend(before.bindings_from(name).filter_map(|binding| Owner::of_queue(&binding.destination)));
+                touched.extend(before.bindings_from(name).filter_map(owner_of_destination));
             }
             _ => {}
         }
     }
     touched
+}
+
+/// Whose it is that a binding leads to.
+fn owner_of_destination(Binding { destination, destination_kind, .. }: &Binding) -> Option<Owner> {
+    match destination_kind {
+        DestinationKind::Queue => Owner::of_queue(destination),
+        DestinationKind::Exchange => Owner::of_exchange(destination),
+    }
 }
 
 /// Every object of which something is in the virtual host.

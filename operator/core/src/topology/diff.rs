@@ -1,8 +1,9 @@
 //! `(desired, observed) → plan` for the broker objects of one Kubernetes object.
 
-use super::model::{Arguments, Binding, ExchangeDeclaration, Policy, QueueDeclaration};
+use super::model::{Arguments, Binding, DestinationKind, ExchangeDeclaration, Policy, QueueDeclaration};
 use super::observed::{ObservedQueue, ObservedVirtualHost};
 use super::plan::{Action, Plan};
+use super::ring::Ring;
 
 /// Broker objects that one Kubernetes object wants in its virtual host.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,6 +18,10 @@ pub struct Desired {
     pub no_policies: Vec<String>,
     /// The bindings that this object owns.
     pub claims: Vec<Claim>,
+    /// Exchanges that spread messages over queues. Their bindings are owned too.
+    pub rings: Vec<Ring>,
+    /// Queues that must not be there: their messages would be stranded, and they are not deleted for that.
+    pub stranded: Vec<String>,
     /// Own queues that are there no longer wanted, to be deleted only when empty.
     pub surplus_queues: Vec<String>,
     /// Own exchanges that are no longer wanted.
@@ -66,7 +71,7 @@ impl Scope {
             Self::Keys { source, prefix } => {
                 observed.bindings_from(source).filter(|seen| seen.routing_key.starts_with(prefix)).collect()
             }
-            Self::To { destination } => observed.bindings.iter().filter(|seen| seen.destination == *destination).collect(),
+            Self::To { destination } => observed.bindings.iter().filter(|seen| seen.leads_to_queue(destination)).collect(),
         }
     }
 }
@@ -101,7 +106,12 @@ pub struct Conflict {
 /// before bindings, new bindings before old ones go (a message that matches both is never lost, and a queue that
 /// two bindings lead to gets one copy), surplus last.
 pub fn diff(desired: &Desired, observed: &ObservedVirtualHost) -> Result<Plan, Conflict> {
-    let Desired { exchanges, queues, policies, no_policies, claims, surplus_queues, surplus_exchanges } = desired;
+    let Desired { exchanges, queues, policies, no_policies, claims, rings, stranded, surplus_queues, surplus_exchanges } =
+        desired;
+    if let Some(name) = stranded.iter().find(|name| observed.queues.contains_key(*name)) {
+        let differences = "it is not of the declared number of partitions, and may hold messages".to_owned();
+        return Err(Conflict { what: "queue", name: name.clone(), differences });
+    }
     let mut plan = Plan::default();
     plan.step(
         policies
@@ -125,6 +135,11 @@ pub fn diff(desired: &Desired, observed: &ObservedVirtualHost) -> Result<Plan, C
     }
     plan.step(declarations);
     let (mut binds, mut rest) = (Vec::new(), Vec::new());
+    // Before whatever leads to them.
+    for ring in rings {
+        plan.steps.extend(ring.binds(observed).steps);
+        rest.extend(ring.unbinds(observed));
+    }
     for claim in claims {
         let waiting = |binding: &Binding| waits_for(binding, desired, observed).is_some();
         diff_claim(claim, waiting, observed, &mut binds, &mut rest);
@@ -161,13 +176,23 @@ pub fn waiting<'a>(desired: &'a Desired, observed: &ObservedVirtualHost) -> Vec<
 /// What a binding needs that is not there. Made all the same, it would be refused and fail the whole plan; `status`
 /// speaks of it.
 fn waits_for<'a>(binding: &'a Binding, desired: &Desired, observed: &ObservedVirtualHost) -> Option<&'a str> {
-    let Binding { source, destination, .. } = binding;
-    if !observed.queues.contains_key(destination) && !desired.queues.iter().any(|queue| queue.name == *destination) {
+    let Binding { source, destination, destination_kind, routing_key: _, arguments: _ } = binding;
+    let is_exchange = |name: &String| {
+        // What is predeclared is always there and never listed.
+        name.starts_with("amq.")
+            || observed.exchanges.contains_key(name)
+            || desired.exchanges.iter().any(|exchange| exchange.name == *name)
+    };
+    let is_there = match destination_kind {
+        DestinationKind::Queue => {
+            observed.queues.contains_key(destination) || desired.queues.iter().any(|queue| queue.name == *destination)
+        }
+        DestinationKind::Exchange => is_exchange(destination),
+    };
+    if !is_there {
         return Some(destination);
     }
-    // What is predeclared is always there and never listed.
-    let there = source.starts_with("amq.") || observed.exchanges.contains_key(source);
-    (!there && !desired.exchanges.iter().any(|exchange| exchange.name == *source)).then_some(source)
+    (!is_exchange(source)).then_some(source)
 }
 
 /// A count that is not known is not zero (invariant I5).
@@ -399,6 +424,8 @@ mod tests {
                         bindings: filters.iter().map(|(_, to, filter)| filtered("w", to, &format!("tap.{to}"), filter)).collect(),
                     }])
                     .collect(),
+                rings: Vec::new(),
+                stranded: Vec::new(),
                 surplus_queues: Vec::new(),
                 surplus_exchanges: Vec::new(),
             })

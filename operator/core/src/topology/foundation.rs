@@ -21,8 +21,8 @@ pub const ORPHAN_TAG: &str = "entente-orphan-since-";
 pub const DEAD_LETTER_EXCHANGE: &str = "entente.dead-letters";
 /// Exchange and queue that take messages of Topics with `unrouted: Discard`, and drop them.
 pub const DISCARD: &str = "entente.discard";
-/// Queues of Queues and Subscriptions, without those for dead letters. See [`super::names`].
-const QUEUES: &str = "^([^.]+|subscription\\.[^.]+\\.[^.]+)$";
+/// Queues of Queues and Subscriptions, parts of Queues among them, without those for dead letters. See [`super::names`].
+const QUEUES: &str = "^([^.]+|part\\.[^.]+\\.[0-9]+|subscription\\.[^.]+\\.[^.]+)$";
 /// Queues for dead letters.
 const DEAD_LETTER_QUEUES: &str = "^([^.]+|topic\\.[^.]+|subscription\\.[^.]+\\.[^.]+)\\.dead$";
 /// Policy of quorum queues with default settings.

@@ -1,7 +1,7 @@
 //! What exists in a broker, what should, and the way from one to the other.
 //!
 //! [`model`] has the objects, [`names`] what they are called and whose they are, [`observed`] what was read of a virtual host, [`plan`] the typed
-//! actions, [`foundation`] what every virtual host of ours holds, [`diff`] the pure
+//! actions, [`ring`] exchanges that hash, [`foundation`] what every virtual host of ours holds, [`diff`] the pure
 //! `(desired, observed) → plan`.
 
 pub mod affected;
@@ -11,3 +11,4 @@ pub mod model;
 pub mod names;
 pub mod observed;
 pub mod plan;
+pub mod ring;

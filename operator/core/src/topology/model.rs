@@ -71,13 +71,26 @@ pub struct Policy {
     pub definition: Arguments,
 }
 
-/// A binding of an exchange to a queue.
+/// What a binding leads to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DestinationKind {
+    /// A queue.
+    #[default]
+    Queue,
+    /// An exchange, which routes on.
+    Exchange,
+}
+
+/// A binding of an exchange to a queue, or to another exchange.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Binding {
     /// Exchange.
     pub source: String,
-    /// Queue.
+    /// Queue or exchange.
     pub destination: String,
+    /// Which of both. A queue and an exchange can have one name.
+    pub destination_kind: DestinationKind,
     /// Routing key.
     pub routing_key: String,
     /// Arguments: the filters of our exchange type. All that we set are texts; one of another type that somebody
@@ -86,14 +99,25 @@ pub struct Binding {
 }
 
 impl Binding {
-    /// A binding without arguments.
+    /// A binding to a queue, without arguments.
     pub fn new(source: &str, destination: &str, routing_key: &str) -> Self {
         Self {
             source: source.to_owned(),
             destination: destination.to_owned(),
+            destination_kind: DestinationKind::Queue,
             routing_key: routing_key.to_owned(),
             arguments: BTreeMap::new(),
         }
+    }
+
+    /// A binding to an exchange, without arguments.
+    pub fn to_exchange(source: &str, destination: &str, routing_key: &str) -> Self {
+        Self { destination_kind: DestinationKind::Exchange, ..Self::new(source, destination, routing_key) }
+    }
+
+    /// Whether it leads to this queue.
+    pub fn leads_to_queue(&self, queue: &str) -> bool {
+        self.destination_kind == DestinationKind::Queue && self.destination == queue
     }
 }
 

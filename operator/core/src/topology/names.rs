@@ -6,11 +6,13 @@
 //! | Object | queues | exchanges | policies |
 //! | --- | --- | --- | --- |
 //! | Queue `q` | `q`, `q.dead` | `queue.q` | `entente.queue.q`, `entente.closed.q` |
+//! | Queue `q` with `partitions` | `part.q.0`, `part.q.1`, …, `q.dead` | `queue.q`, `part.q` | the same |
 //! | Topic `t` | `topic.t.dead` | `topic.t`, `topic.t.dead` | `entente.topic.t` |
 //! | Subscription `s` of namespace `n` | `subscription.n.s`, `subscription.n.s.dead` | | `entente.queue.subscription.n.s` |
 
 /// Suffix of an own dead-letter queue.
 pub const DEAD_LETTER_SUFFIX: &str = ".dead";
+const PART: &str = "part.";
 const QUEUE_POLICY: &str = "entente.queue.";
 const TOPIC_POLICY: &str = "entente.topic.";
 /// Not a suffix of the queue's own policy: a Subscription may be called `closed`.
@@ -34,6 +36,29 @@ pub fn closing_policy(queue: &str) -> String {
 /// Name of the exchange in front of a Queue, which copies to its taps.
 pub fn front(queue: &str) -> String {
     format!("queue.{queue}")
+}
+
+/// Name of a part of a partitioned Queue. Parts are counted from 0.
+///
+/// The word comes first: `<queue>.part.<n>` would be the name of a Subscription's queue for a Queue `subscription`.
+pub fn part(queue: &str, number: usize) -> String {
+    format!("{}{number}", parts_prefix(queue))
+}
+
+/// Beginning of the names of all parts of a Queue, and of nothing else.
+pub fn parts_prefix(queue: &str) -> String {
+    format!("{PART}{queue}.")
+}
+
+/// The number of a part, if a queue of this name is a part of that Queue.
+pub fn part_number(queue: &str, name: &str) -> Option<usize> {
+    let number = name.strip_prefix(&parts_prefix(queue))?;
+    number.parse().ok().filter(|parsed: &usize| parsed.to_string() == number)
+}
+
+/// Name of the exchange that spreads messages over the parts of a Queue.
+pub fn hash_exchange(queue: &str) -> String {
+    format!("{PART}{queue}")
 }
 
 /// Name of a Topic's exchange.
@@ -65,6 +90,11 @@ pub fn subscription_queue(namespace: &str, name: &str) -> String {
 /// A regular expression, as policies have it, that matches this name alone.
 pub fn exactly(name: &str) -> String {
     format!("^{}$", name.replace('.', "\\."))
+}
+
+/// A regular expression, as policies have it, that matches every part of a Queue, those to come among them.
+pub fn any_part(queue: &str) -> String {
+    format!("^part\\.{queue}\\.[0-9]+$")
 }
 
 /// The AMQP 1.0 address (version 2) of a queue. Names of ours need no percent-encoding.
@@ -100,6 +130,7 @@ impl Owner {
         match parts[..] {
             [queue] | [queue, "dead"] => Some(Self::Queue(queue.to_owned())),
             ["topic", topic, "dead"] => Some(Self::Topic(topic.to_owned())),
+            ["part", queue, _] if part_number(queue, name).is_some() => Some(Self::Queue(queue.to_owned())),
             ["subscription", namespace, name] | ["subscription", namespace, name, "dead"] => {
                 Some(Self::Subscription { namespace: namespace.to_owned(), name: name.to_owned() })
             }
@@ -112,7 +143,7 @@ impl Owner {
         let parts: Vec<&str> = name.split('.').collect();
         match parts[..] {
             ["topic", topic] | ["topic", topic, "dead"] => Some(Self::Topic(topic.to_owned())),
-            ["queue", queue] => Some(Self::Queue(queue.to_owned())),
+            ["queue" | "part", queue] => Some(Self::Queue(queue.to_owned())),
             _ => None,
         }
     }
@@ -141,13 +172,18 @@ mod tests {
             Just("subscription".to_owned()),
             Just("entente".to_owned()),
             Just("closed".to_owned()),
+            Just("part".to_owned()),
+            Just("0".to_owned()),
+            Just("12".to_owned()),
         ]
     }
 
     fn names(owner: &Owner) -> (Vec<String>, Vec<String>, Vec<String>) {
         match owner {
             Owner::Queue(name) => {
-                (vec![name.clone(), dead_letter_queue(name)], vec![front(name)], vec![queue_policy(name), closing_policy(name)])
+                let queues =
+                    [0, 1, 127].map(|number| part(name, number)).into_iter().chain([name.clone(), dead_letter_queue(name)]);
+                (queues.collect(), vec![front(name), hash_exchange(name)], vec![queue_policy(name), closing_policy(name)])
             }
             Owner::Topic(name) => {
                 (vec![unrouted_queue(name)], vec![topic_exchange(name), unrouted_queue(name)], vec![topic_policy(name)])
@@ -193,15 +229,26 @@ mod tests {
             if let Owner::Queue(name) | Owner::Topic(name) = &queue {
                 prop_assume!(!reserved(name));
             }
-            for exchange in [front(&used), topic_exchange(&used)] {
+            for exchange in [front(&used), hash_exchange(&used), topic_exchange(&used)] {
                 prop_assert!(!names(&queue).0.contains(&exchange), "{} is both", exchange);
             }
         }
     }
 
     #[test]
+    fn the_expression_for_parts_matches_them_and_nothing_else() {
+        let expression = regex::Regex::new(&any_part("q")).unwrap();
+        assert!([0, 9, 127].iter().all(|number| expression.is_match(&part("q", *number))));
+        for other in ["part.q", "part.q.dead", "part.qq.1", "part.q.1.dead", "partxq.1", "q", "q.dead"] {
+            assert!(!expression.is_match(other), "{other}");
+        }
+    }
+
+    #[test]
     fn names_of_nobody_have_no_owner() {
-        for name in ["entente.dead-letters", "a.b.c", "subscription.a.b.dead.dead", "entente.events.x"] {
+        let parts = ["part.q.x", "part.q.01", "part.q.-1", "part.q.1.dead", "part.q.", "q.part.1"];
+        let others = ["entente.dead-letters", "a.b.c", "subscription.a.b.dead.dead", "entente.events.x"];
+        for name in parts.into_iter().chain(others) {
             assert_eq!(Owner::of_queue(name), None, "{name}");
         }
         assert_eq!(Owner::of_exchange("entente.dead-letters"), None);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::model::{Arguments, Binding, ExchangeDeclaration, Policy, QueueKind};
+use super::model::{Arguments, Binding, DestinationKind, ExchangeDeclaration, Policy, QueueKind};
 use super::plan::Action;
 
 /// A queue as the broker reports it.
@@ -41,6 +41,17 @@ impl Counts {
     /// Messages in the queue.
     pub fn messages(self) -> i64 {
         self.ready.saturating_add(self.unacknowledged)
+    }
+
+    /// Those of two queues together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        let Self { ready, unacknowledged, consumers } = other;
+        Self {
+            ready: self.ready.saturating_add(ready),
+            unacknowledged: self.unacknowledged.saturating_add(unacknowledged),
+            consumers: self.consumers.saturating_add(consumers),
+        }
     }
 }
 
@@ -95,7 +106,10 @@ impl ObservedVirtualHost {
             }
             Action::DeleteExchange { name } => {
                 self.exchanges.remove(name);
-                self.bindings.retain(|binding| binding.source != *name);
+                self.bindings.retain(|binding| {
+                    let leads_to_it = binding.destination_kind == DestinationKind::Exchange && binding.destination == *name;
+                    binding.source != *name && !leads_to_it
+                });
             }
             Action::DeclareQueue(queue) => {
                 self.queues.entry(queue.name.clone()).or_insert_with(|| ObservedQueue {
@@ -110,7 +124,7 @@ impl ObservedVirtualHost {
             }
             Action::DeleteQueue { name } => {
                 self.queues.remove(name);
-                self.bindings.retain(|binding| binding.destination != *name);
+                self.bindings.retain(|binding| !binding.leads_to_queue(name));
             }
             Action::Bind(binding) => {
                 self.bindings.insert(binding.clone());
