@@ -121,6 +121,8 @@ impl Counts {
     }
 }
 
+// What happened to one message; each may be so or not.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Clone, Copy, Default)]
 struct Fate {
     outcome: Option<Event>,

@@ -202,7 +202,7 @@ fn quantiles(times: &[u64], unit: u64) -> String {
         return "-".to_owned();
     }
     let times = sorted(times);
-    let decimals = if unit >= 1_000_000 { 1 } else { 0 };
+    let decimals = usize::from(unit >= 1_000_000);
     SHARES.map(|share| format!("{:.decimals$}", rank(&times, share) as f64 / unit as f64)).join("/")
 }
 

@@ -100,6 +100,9 @@ pub struct Plan {
     pub destinations: Vec<Destination>,
 }
 
+/// A Subscription, its filter, and which messages that lets pass.
+type Filter = (&'static str, Value, fn(u64) -> bool);
+
 fn always(_: u64) -> bool {
     true
 }
@@ -159,7 +162,7 @@ impl Plan {
         plan.send_to = address::exchange(&format!("topic.{name}"), "");
         plan.producers.push(plan.producers.first().map_or(0, |first| first + 1));
         plan.destinations.clear();
-        let filters: [(&str, Value, fn(u64) -> bool); 3] = [
+        let filters: [Filter; 3] = [
             ("all", Value::Null, always),
             ("sql", json!({"sql": "part = 0 AND properties.subject LIKE 'chaos.%'"}), first_quarter),
             ("subject", json!({"subject": "chaos.even"}), even),

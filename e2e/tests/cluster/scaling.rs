@@ -68,7 +68,7 @@ async fn i5_replicas_never_fall_while_the_broker_is_not_seen() -> Result<()> {
         };
         let leader = entente_e2e::wait::until("the queue has a leader", seconds(20), led).await?.0;
         let pod = leader.split('@').next_back().and_then(|host| host.split('.').next()).unwrap_or_default().to_owned();
-        let process = BrokerProcess::of(&scene.cluster.pods(SYSTEM).get(&pod).await?).await?;
+        let process = BrokerProcess::of(&scene.cluster.pods(SYSTEM).get(&pod).await?)?;
         process.signal("STOP").await?;
         let outcome = stays(&consumers, 3, seconds(15)).await;
         process.signal("CONT").await?;

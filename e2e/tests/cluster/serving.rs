@@ -43,7 +43,7 @@ fn address(pod: &Pod) -> Result<String> {
 async fn left_out(cluster: &Cluster, signal: &str) -> Result<Duration> {
     let pod = cluster.pods(SYSTEM).get(NODE).await?;
     let address = address(&pod)?;
-    let process = BrokerProcess::of(&pod).await?;
+    let process = BrokerProcess::of(&pod)?;
     process.signal(signal).await?;
     let took = holds("the node is left out", seconds(30), async || Ok(!is_served(cluster, &address).await?)).await;
     if signal == "STOP" {

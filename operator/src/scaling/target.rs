@@ -109,12 +109,11 @@ impl TargetWatch {
     }
 
     async fn api(&mut self) -> Result<Api<DynamicObject>, Unscaled> {
-        let resource = match &self.resource {
-            Some(resource) => resource.clone(),
-            None => {
-                let resource = self.resolve().await?;
-                self.resource.insert(resource).clone()
-            }
+        let resource = if let Some(resource) = &self.resource {
+            resource.clone()
+        } else {
+            let resource = self.resolve().await?;
+            self.resource.insert(resource).clone()
         };
         Ok(Api::namespaced_with(self.client.clone(), &self.namespace, &resource))
     }
@@ -135,9 +134,8 @@ impl TargetWatch {
         }
         match tokio::time::timeout(TIMEOUT, discovery::pinned_kind(&self.client, &kind)).await {
             Ok(Ok((resource, capabilities))) if capabilities.scope == discovery::Scope::Namespaced => Ok(resource),
-            Ok(Ok(_)) => Err(Unscaled::NoScale(self.text())),
-            Ok(Err(kube::Error::Api(status))) if status.code == 404 => Err(Unscaled::NoScale(self.text())),
-            Ok(Err(kube::Error::Discovery(_))) => Err(Unscaled::NoScale(self.text())),
+            Ok(Err(kube::Error::Api(status))) if status.code != 404 => Err(Unscaled::Api(self.text(), status.message.clone())),
+            Ok(Ok(_) | Err(kube::Error::Api(_) | kube::Error::Discovery(_))) => Err(Unscaled::NoScale(self.text())),
             Ok(Err(error)) => Err(Unscaled::Api(self.text(), error.to_string())),
             Err(_) => Err(Unscaled::Api(self.text(), "no answer".to_owned())),
         }
