@@ -9,6 +9,7 @@ pub mod audit;
 pub mod broker;
 pub mod chance;
 pub mod cluster;
+pub mod foreign;
 pub mod manifest;
 pub mod object;
 pub mod operator;
