@@ -10,6 +10,7 @@ pub mod broker;
 pub mod chance;
 pub mod chaos;
 pub mod cluster;
+pub mod foreign;
 pub mod manifest;
 pub mod object;
 pub mod operator;

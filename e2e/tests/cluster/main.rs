@@ -10,6 +10,7 @@ mod deletion;
 mod drift;
 mod example;
 mod filters;
+mod foreign;
 mod order_of_deletion;
 mod orphans;
 mod partitions;
