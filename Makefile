@@ -46,6 +46,10 @@ test-e2e: cluster-up images install ## end to end, on the cluster that runs; TES
 bench-reconcile: cluster-up images install ## how fast Queues are Ready, and what a restart writes; target/bench/reconcile.json
 	@$(TIMED) "bench-reconcile" bash -euc 'cargo build $(CARGO_FLAGS) --bin bench-reconcile && target/release/bench-reconcile'
 
+.PHONY: bench-autoscaler
+bench-autoscaler: ## the autoscaler against KEDA with the HPA, simulated: no cluster; target/bench/autoscaler.json; ARGS="--help" for options
+	@$(TIMED) "bench-autoscaler" bash -euc 'cargo build $(CARGO_FLAGS) --bin bench-autoscaler && target/release/bench-autoscaler $(ARGS)'
+
 .PHONY: cluster-up
 cluster-up: ## a Kubernetes of three nodes on this machine; CLUSTER=kind uses Docker and kind
 	@$(TIMED) "cluster" e2e/cluster/up.sh

@@ -34,6 +34,10 @@ pub struct Situation<'a> {
     pub in_work: u64,
     /// Replicas that are ready.
     pub ready_replicas: u32,
+    /// The most replicas that are not known to be useless.
+    pub useful: u32,
+    /// Replicas have been the same for a while.
+    pub steady: bool,
     /// Replicas that are asked for.
     pub spec_replicas: u32,
 }
@@ -106,6 +110,7 @@ fn to_drain(at: &Situation, within: i64) -> f64 {
 /// As long as nobody knows how fast a replica is: twice as many, once messages have waited for half the time.
 fn probe(at: &Situation, within: i64) -> f64 {
     let all_ready = at.ready_replicas >= at.spec_replicas && at.ready_replicas > 0;
+    let all_ready = all_ready && at.steady;
     let late = at.ledger.oldest_age(at.time) > within / 2;
     if all_ready && late && at.ready > 0 { 2.0 * f64::from(at.spec_replicas) } else { 0.0 }
 }
