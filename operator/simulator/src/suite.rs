@@ -64,8 +64,8 @@ pub fn config() -> Config {
         max_age: Some(whole(OBJECTIVE_SECONDS * 1000.0)),
         idle_after: 120_000,
         service_rate: Some(1.0 / SERVICE_SECONDS),
-        down_window: 120_000,
-        down_percent_per_minute: 25,
+        down_window: 60_000,
+        down_percent_per_minute: 50,
         up_per_minute: None,
     }
 }

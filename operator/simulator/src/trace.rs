@@ -40,11 +40,10 @@ impl Trace {
             "step" => Self { replicas: 3, event: 600.0, ..hour }
                 .with_load(&mut chance, |at| if between(at, 600.0, 2100.0) { 16.0 } else { 2.0 }),
             "spike" => {
-                let mut trace = Self { event: 600.0, ..hour }.with_load(&mut chance, |_| 0.0);
+                let mut trace = hour;
                 for start in [600.0, 2100.0] {
                     let start = start + 60.0 * chance.even();
                     trace.arrivals.extend((0..1500).map(|_| start + 5.0 * chance.even()));
-                    trace.event = trace.event.max(600.0);
                 }
                 trace.arrivals.sort_by(f64::total_cmp);
                 trace.event = trace.arrivals[0];

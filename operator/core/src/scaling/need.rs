@@ -5,10 +5,11 @@ use super::decision::Objective;
 use super::ledger::Ledger;
 use super::number::of_count;
 
-/// Replicas are to be busy for this share of their time at most: the rest takes up noise and the dead band.
-pub const UTILISATION: f64 = 0.9;
-/// Of the time an objective allows, so much is planned with.
-const PLANNED: f64 = 0.7;
+/// Of the time an objective allows, so much is planned with. The rest is for what was not foreseen.
+const PLANNED: f64 = 0.5;
+/// Messages that the spare replicas serve within the planned time. A queue whose replicas are all but busy waits longer
+/// than that time with a chance of about exp(-this), whatever their number.
+const SPARE: f64 = 6.0;
 /// No more is asked for than serves what is due within this share of the planned time: nearer deadlines, and missed
 /// ones, would ask for replicas without end.
 const NEAREST: f64 = 0.5;
@@ -68,7 +69,7 @@ pub fn of(config: &Config, at: &Situation) -> Need {
     if let Some(most) = config.messages_per_replica {
         need.raise(of_count(at.backlog) / most, Objective::MessagesPerReplica);
     }
-    let to_keep_up = keep_up(at);
+    let to_keep_up = keep_up(config, at);
     if let Some(within) = config.drain_within {
         let drain = to_drain(at, within);
         need.raise(to_keep_up + drain, Objective::DrainWithin);
@@ -80,9 +81,15 @@ pub fn of(config: &Config, at: &Situation) -> Need {
     need
 }
 
-/// Replicas that serve what comes in. Below that, a backlog that was drained would grow again.
-pub fn keep_up(at: &Situation) -> f64 {
-    at.service.map_or(0.0, |service| at.arrivals / (service * UTILISATION))
+/// Replicas that serve what comes in, and a few to spare. Below that, a backlog that was drained would grow again.
+pub fn keep_up(config: &Config, at: &Situation) -> f64 {
+    let Some(service) = at.service else { return 0.0 };
+    let busy = at.arrivals / service;
+    let within = config.max_age.into_iter().chain(config.drain_within).min().map(super::number::seconds);
+    // So many messages for each replica are served within this time.
+    let within = within.or(config.messages_per_replica.map(|most| most / service)).unwrap_or(0.0);
+    // Where a message takes about as long as the objective allows, the square root is what chance asks for.
+    busy + (SPARE / (service * within * PLANNED)).min(busy.sqrt())
 }
 
 /// Replicas that serve each message of the backlog before it is `within` milliseconds old.

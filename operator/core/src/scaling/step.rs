@@ -22,7 +22,7 @@ const MINUTE: i64 = 60_000;
 const STEADY: i64 = 4_000;
 /// A zero seen so soon after one was decided is ours, however late it is seen.
 const OWN_ZERO: i64 = 60_000;
-/// A need beyond the replicas by no more than this share is no reason to change. [`need::UTILISATION`] covers it.
+/// A need beyond the replicas by no more than this share is no reason to change. If it lasts, the backlog tells.
 const DEAD_BAND: f64 = 0.1;
 
 /// Decides how many replicas the target should have.
@@ -179,16 +179,15 @@ fn take_in_reading(config: &Config, state: &mut State, seen: &Seen, target: &Tar
         if let Some(acknowledged) = acknowledged {
             let acknowledged = number::of_count(acknowledged);
             let waiting = last.ready > 0 && seen.ready > 0;
-            let busy = |held: u64| number::of_count(held.min(u64::from(ready_replicas)));
             let steady = state.watched - state.steady >= STEADY;
             if ready_replicas > 0 && steady && !state.downstream.is_suspect(ready_replicas) {
-                state.service.learn(service::Interval {
-                    seconds,
-                    acknowledged,
-                    ready: f64::from(ready_replicas),
-                    busy: f64::midpoint(busy(last.unacknowledged), busy(seen.unacknowledged)),
-                    saturated: waiting,
-                });
+                // Judged by how the interval began: a queue is the more likely to be still there at its end, the slower
+                // the service was by chance, and what is learned would be too slow.
+                let rate = state.service.rate(config.service_rate);
+                let sure = rate.map(|rate| f64::from(ready_replicas) * (1.0 + 2.0 * rate * seconds));
+                let saturated = sure.map_or(waiting, |sure| number::of_count(last.ready) >= sure);
+                let interval = service::Interval { seconds, acknowledged, ready: f64::from(ready_replicas), saturated };
+                state.service.learn(interval, config.service_rate);
             }
             state.downstream.observe(downstream::Interval {
                 now: state.watched,
@@ -223,7 +222,7 @@ fn choose(config: &Config, state: &mut State, at: &Situation, seen: &Seen, targe
     let spec = target.spec_replicas;
     let need = need::of(config, at);
     let wanted = number::replicas(need.replicas);
-    let lasting = need.replicas.max(need::keep_up(at));
+    let lasting = need.replicas.max(need::keep_up(config, at));
     state.needs.push(state.watched, number::whole((lasting * 1000.0).ceil()), config.down_window);
     let idle = at.backlog == 0 && state.idle.is_some_and(|since| state.watched - since >= config.idle_after);
     let (desired, held_back) = if idle && config.min == 0 && !seen.is_lower_bound {

@@ -31,10 +31,10 @@ struct Options {
     #[arg(long, default_value_t = 0.5)]
     keda_share: f64,
     /// Entente's scaleDownPercentPerMinute
-    #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100))]
     down_percent: u32,
     /// Entente's scaleDownWindow in seconds
-    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(i64).range(0..=3600))]
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(i64).range(0..=3600))]
     down_window: i64,
     /// Where results are written
     #[arg(long, default_value = "target/bench")]

@@ -84,6 +84,7 @@ fn write_losses(text: &mut String, losses: &[Loss]) {
 }
 
 /// What is written to `autoscaler.json`.
+#[allow(clippy::float_cmp)]
 pub fn json(outcome: &Outcome) -> Result<String> {
     let mut list = Vec::new();
     for (case, figures) in outcome.iter().filter(|(case, _)| case.prefetch.is_none()) {
@@ -115,7 +116,6 @@ pub fn json(outcome: &Outcome) -> Result<String> {
     Ok(serde_json::to_string_pretty(&list)? + "\n")
 }
 
-#[allow(clippy::float_cmp)]
 fn figure(case: &str, metric: &str, unit: &str, value: f64, bar: &str) -> Figure {
     let value = (value * 1000.0).round() / 1000.0;
     Figure { case: case.to_owned(), metric: metric.to_owned(), unit: unit.to_owned(), value, bar: bar.to_owned() }
