@@ -109,9 +109,9 @@ fn to_drain(at: &Situation, within: i64) -> f64 {
         let alone = f64::from(at.ready_replicas) * service * at.start.min(left.max(nearest));
         with_new = with_new.max((messages - alone) / (service * (left - at.start).max(nearest)));
     }
-    let need = if with_existing > existing { with_existing.max(with_new) } else { with_existing };
-    // Messages that consumers prefetched do not move to a new replica.
-    if at.ready == 0 { need.min(existing) } else { need }
+    // What consumers prefetched does not move to a new replica, but that takes its share of what comes, and so lets them
+    // work off what they hold.
+    if with_existing > existing { with_existing.max(with_new) } else { with_existing }
 }
 
 /// As long as nobody knows how fast a replica is: twice as many, once messages have waited for half the time.

@@ -299,18 +299,6 @@ fn as_long_as_no_rate_is_known_late_messages_double_the_replicas() {
 }
 
 #[test]
-fn messages_that_were_prefetched_ask_for_nobody_else() {
-    let mut world = World::new(by_age(10), 2);
-    world.service = 0;
-    world.seconds(10, 0);
-    world.seen.unacknowledged = 2000;
-    world.seen.published_total = Some(2000);
-    world.millis += 1000;
-    let sample = world.sample();
-    assert_eq!(world.decide(&sample).desired, 2);
-}
-
-#[test]
 fn what_somebody_set_by_hand_stands_for_a_window() {
     let mut world = World::new(Config { min: 1, ..config() }, 2);
     world.seconds(300, 0);
