@@ -54,6 +54,10 @@ bench-reaction: cluster-up images install ## from the message that crosses the t
 chaos: cluster-up images install ## failover under load, proven by histories; ROUNDS, NEMESIS, WORKLOAD, SEED, MINUTES; target/bench/chaos.json
 	@$(TIMED) "chaos" bash -euc 'cargo build $(CARGO_FLAGS) --bin chaos && target/release/chaos'
 
+.PHONY: bench-autoscaler
+bench-autoscaler: ## the autoscaler against KEDA with the HPA, simulated: no cluster; target/bench/autoscaler.json; ARGS="--help" for options
+	@$(TIMED) "bench-autoscaler" bash -euc 'cargo build $(CARGO_FLAGS) --bin bench-autoscaler && target/release/bench-autoscaler $(ARGS)'
+
 .PHONY: cluster-up
 cluster-up: ## a Kubernetes of three nodes on this machine; CLUSTER=kind uses Docker and kind
 	@$(TIMED) "cluster" e2e/cluster/up.sh

@@ -84,10 +84,10 @@ fn default_target_kind() -> String {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Behavior {
-    /// Scaling down follows the highest need of this window. Default `120s`.
+    /// Scaling down follows the highest need of this window. Default `60s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale_down_window: Option<DurationText>,
-    /// At most this share of the replicas goes in a minute, in percent. Default 25.
+    /// At most this share of the replicas goes in a minute, in percent. Default 50.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub scale_down_percent_per_minute: Option<i32>,

@@ -79,8 +79,8 @@ impl Arrivals {
 
     /// The rate, given the state `before` the last interval.
     pub fn rate(&self, before: &Self) -> f64 {
-        let slow_fell = before.slow.get() < before.long.get() - before.slow.noise(before.long.get(), SLOW);
-        let (mut base, mut known) = if slow_fell { (self.slow, before.slow.get()) } else { (self.long, before.long.get()) };
+        let differs = (before.slow.get() - before.long.get()).abs() > before.slow.noise(before.long.get(), SLOW);
+        let (mut base, mut known) = if differs { (self.slow, before.slow.get()) } else { (self.long, before.long.get()) };
         if before.fast.get() < known - before.fast.noise(known, FAST) {
             (base, known) = (self.fast, before.fast.get());
         }

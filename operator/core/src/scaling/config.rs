@@ -8,8 +8,8 @@ use super::decision::HeldBack;
 /// The longest time that a setting may name: a week. Longer ones are mistakes, and sums of them must not overflow.
 const MAX_MILLIS: i64 = 7 * 86_400_000;
 const DEFAULT_IDLE: i64 = 120_000;
-const DEFAULT_DOWN_WINDOW: i64 = 120_000;
-const DEFAULT_DOWN_PERCENT: u32 = 25;
+const DEFAULT_DOWN_WINDOW: i64 = 60_000;
+const DEFAULT_DOWN_PERCENT: u32 = 50;
 const MOST_REPLICAS: i32 = 10_000;
 
 /// Why more consumers than this would get no messages.
@@ -190,7 +190,7 @@ mod tests {
     fn what_is_left_out_has_its_documented_default() {
         let config = checked(&json!({"messagesPerReplica": 5}), Caps::default()).unwrap();
         assert_eq!((config.min, config.max, config.cap), (0, 10, None));
-        assert_eq!((config.idle_after, config.down_window, config.down_percent_per_minute), (120_000, 120_000, 25));
+        assert_eq!((config.idle_after, config.down_window, config.down_percent_per_minute), (120_000, 60_000, 50));
         assert_eq!(config.up_per_minute, None);
     }
 

@@ -112,9 +112,19 @@ impl Downstream {
         self.stopped.is_some()
     }
 
-    /// Whether what replicas serve now may be less than what they could serve.
-    pub fn is_suspect(&self) -> bool {
-        self.failures > 0
+    /// Whether what replicas serve now may be less than what they could serve: a step failed, or is not judged yet.
+    pub fn is_suspect(&self, ready: u32) -> bool {
+        self.failures > 0 || self.trial.is_some_and(|trial| ready > trial.replicas)
+    }
+
+    /// The most replicas that may be asked for: after a step that failed, one more step and not a large one.
+    pub fn limit(&self, spec: u32) -> u32 {
+        match (self.failures, self.trial) {
+            _ if self.stopped.is_some() => spec,
+            (0, _) => u32::MAX,
+            (_, Some(_)) => spec,
+            (_, None) => spec.saturating_add((spec / 2).max(1)),
+        }
     }
 }
 
@@ -158,10 +168,12 @@ mod tests {
         let now = run(&mut downstream, 0, 60, 10.0, 2);
         downstream.raised(2);
         let now = run(&mut downstream, now, 30, 10.0, 4);
-        assert!(!downstream.is_saturated() && downstream.is_suspect());
+        assert!(!downstream.is_saturated() && downstream.is_suspect(4));
+        assert_eq!(downstream.limit(4), 6);
         downstream.raised(4);
+        assert_eq!(downstream.limit(8), 8);
         run(&mut downstream, now, 60, 20.0, 8);
-        assert!(!downstream.is_saturated() && !downstream.is_suspect());
+        assert!(!downstream.is_saturated() && !downstream.is_suspect(8));
     }
 
     #[test]

@@ -5,10 +5,11 @@ use super::decision::Objective;
 use super::ledger::Ledger;
 use super::number::of_count;
 
-/// Replicas are to be busy for this share of their time at most: the rest takes up noise and the dead band.
-pub const UTILISATION: f64 = 0.9;
-/// Of the time an objective allows, so much is planned with.
-const PLANNED: f64 = 0.7;
+/// Of the time an objective allows, so much is planned with. The rest is for what was not foreseen.
+const PLANNED: f64 = 0.5;
+/// Messages that the spare replicas serve within the planned time. A queue whose replicas are all but busy waits longer
+/// than that time with a chance of about exp(-this), whatever their number.
+const SPARE: f64 = 6.0;
 /// No more is asked for than serves what is due within this share of the planned time: nearer deadlines, and missed
 /// ones, would ask for replicas without end.
 const NEAREST: f64 = 0.5;
@@ -34,6 +35,10 @@ pub struct Situation<'a> {
     pub in_work: u64,
     /// Replicas that are ready.
     pub ready_replicas: u32,
+    /// The most replicas that are not known to be useless.
+    pub useful: u32,
+    /// Replicas have been the same for a while.
+    pub steady: bool,
     /// Replicas that are asked for.
     pub spec_replicas: u32,
 }
@@ -64,7 +69,7 @@ pub fn of(config: &Config, at: &Situation) -> Need {
     if let Some(most) = config.messages_per_replica {
         need.raise(of_count(at.backlog) / most, Objective::MessagesPerReplica);
     }
-    let to_keep_up = keep_up(at);
+    let to_keep_up = keep_up(config, at);
     if let Some(within) = config.drain_within {
         let drain = to_drain(at, within);
         need.raise(to_keep_up + drain, Objective::DrainWithin);
@@ -76,9 +81,15 @@ pub fn of(config: &Config, at: &Situation) -> Need {
     need
 }
 
-/// Replicas that serve what comes in. Below that, a backlog that was drained would grow again.
-pub fn keep_up(at: &Situation) -> f64 {
-    at.service.map_or(0.0, |service| at.arrivals / (service * UTILISATION))
+/// Replicas that serve what comes in, and a few to spare. Below that, a backlog that was drained would grow again.
+pub fn keep_up(config: &Config, at: &Situation) -> f64 {
+    let Some(service) = at.service else { return 0.0 };
+    let busy = at.arrivals / service;
+    let within = config.max_age.into_iter().chain(config.drain_within).min().map(super::number::seconds);
+    // So many messages for each replica are served within this time.
+    let within = within.or(config.messages_per_replica.map(|most| most / service)).unwrap_or(0.0);
+    // Where a message takes about as long as the objective allows, the square root is what chance asks for.
+    busy + (SPARE / (service * within * PLANNED)).min(busy.sqrt())
 }
 
 /// Replicas that serve each message of the backlog before it is `within` milliseconds old.
@@ -98,14 +109,15 @@ fn to_drain(at: &Situation, within: i64) -> f64 {
         let alone = f64::from(at.ready_replicas) * service * at.start.min(left.max(nearest));
         with_new = with_new.max((messages - alone) / (service * (left - at.start).max(nearest)));
     }
-    let need = if with_existing > existing { with_existing.max(with_new) } else { with_existing };
-    // Messages that consumers prefetched do not move to a new replica.
-    if at.ready == 0 { need.min(existing) } else { need }
+    // What consumers prefetched does not move to a new replica, but that takes its share of what comes, and so lets them
+    // work off what they hold.
+    if with_existing > existing { with_existing.max(with_new) } else { with_existing }
 }
 
 /// As long as nobody knows how fast a replica is: twice as many, once messages have waited for half the time.
 fn probe(at: &Situation, within: i64) -> f64 {
     let all_ready = at.ready_replicas >= at.spec_replicas && at.ready_replicas > 0;
+    let all_ready = all_ready && at.steady;
     let late = at.ledger.oldest_age(at.time) > within / 2;
     if all_ready && late && at.ready > 0 { 2.0 * f64::from(at.spec_replicas) } else { 0.0 }
 }

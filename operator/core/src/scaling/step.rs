@@ -22,7 +22,7 @@ const MINUTE: i64 = 60_000;
 const STEADY: i64 = 4_000;
 /// A zero seen so soon after one was decided is ours, however late it is seen.
 const OWN_ZERO: i64 = 60_000;
-/// A need beyond the replicas by no more than this share is no reason to change. [`need::UTILISATION`] covers it.
+/// A need beyond the replicas by no more than this share is no reason to change. If it lasts, the backlog tells.
 const DEAD_BAND: f64 = 0.1;
 
 /// Decides how many replicas the target should have.
@@ -60,7 +60,7 @@ pub fn step(config: &Config, mut state: State, sample: &Sample, now: Timestamp) 
         (None, Some(seen)) => {
             let ledger =
                 if seen.is_lower_bound { state.ledger.at_least(state.time, backlog(seen)) } else { state.ledger.clone() };
-            // The service rate of before: what this very sample teaches counts from the next step on, so that a higher
+            // The service rate, and the steps that were judged, of before: what this very sample teaches counts from the next step on, so that a higher
             // backlog, which teaches, can never ask for less than a lower one.
             let situation = Situation {
                 time: state.time,
@@ -72,6 +72,8 @@ pub fn step(config: &Config, mut state: State, sample: &Sample, now: Timestamp) 
                 backlog: backlog(seen),
                 in_work: seen.unacknowledged.min(u64::from(ready(target))),
                 ready_replicas: ready(target),
+                useful: before.downstream.limit(spec),
+                steady: state.watched - state.steady >= STEADY,
                 spec_replicas: spec,
             };
             tell(&mut inputs, seen, &situation);
@@ -177,16 +179,15 @@ fn take_in_reading(config: &Config, state: &mut State, seen: &Seen, target: &Tar
         if let Some(acknowledged) = acknowledged {
             let acknowledged = number::of_count(acknowledged);
             let waiting = last.ready > 0 && seen.ready > 0;
-            let busy = |held: u64| number::of_count(held.min(u64::from(ready_replicas)));
             let steady = state.watched - state.steady >= STEADY;
-            if ready_replicas > 0 && steady && !state.downstream.is_suspect() {
-                state.service.learn(service::Interval {
-                    seconds,
-                    acknowledged,
-                    ready: f64::from(ready_replicas),
-                    busy: f64::midpoint(busy(last.unacknowledged), busy(seen.unacknowledged)),
-                    saturated: waiting,
-                });
+            if ready_replicas > 0 && steady && !state.downstream.is_suspect(ready_replicas) {
+                // Judged by how the interval began: a queue is the more likely to be still there at its end, the slower
+                // the service was by chance, and what is learned would be too slow.
+                let rate = state.service.rate(config.service_rate);
+                let sure = rate.map(|rate| f64::from(ready_replicas) * (1.0 + 2.0 * rate * seconds));
+                let saturated = sure.map_or(waiting, |sure| number::of_count(last.ready) >= sure);
+                let interval = service::Interval { seconds, acknowledged, ready: f64::from(ready_replicas), saturated };
+                state.service.learn(interval, config.service_rate);
             }
             state.downstream.observe(downstream::Interval {
                 now: state.watched,
@@ -221,18 +222,18 @@ fn choose(config: &Config, state: &mut State, at: &Situation, seen: &Seen, targe
     let spec = target.spec_replicas;
     let need = need::of(config, at);
     let wanted = number::replicas(need.replicas);
-    let lasting = need.replicas.max(need::keep_up(at));
+    let lasting = need.replicas.max(need::keep_up(config, at));
     state.needs.push(state.watched, number::whole((lasting * 1000.0).ceil()), config.down_window);
     let idle = at.backlog == 0 && state.idle.is_some_and(|since| state.watched - since >= config.idle_after);
     let (desired, held_back) = if idle && config.min == 0 && !seen.is_lower_bound {
         (0, None)
     } else if wanted > spec {
-        up(config, state, need, wanted, target)
+        up(config, state, at, need, wanted, target)
     } else {
         down(config, state, seen, target)
     };
     let clamped = desired.clamp(config.min, config.max);
-    let held_back = if wanted > config.max && clamped >= spec && held_back.is_none() {
+    let held_back = if clamped < desired || (wanted > config.max && held_back.is_none()) {
         Some(config.bound())
     } else if clamped > desired {
         Some(HeldBack::Minimum)
@@ -244,7 +245,7 @@ fn choose(config: &Config, state: &mut State, at: &Situation, seen: &Seen, targe
     Choice { desired, wanted, need, held_back }
 }
 
-fn up(config: &Config, state: &mut State, need: Need, wanted: u32, target: &Target) -> (u32, Option<HeldBack>) {
+fn up(config: &Config, state: &State, at: &Situation, need: Need, wanted: u32, target: &Target) -> (u32, Option<HeldBack>) {
     let spec = target.spec_replicas;
     if spec > 0 && need.replicas <= f64::from(spec) * (1.0 + DEAD_BAND) {
         return (spec, Some(HeldBack::DeadBand));
@@ -252,10 +253,10 @@ fn up(config: &Config, state: &mut State, need: Need, wanted: u32, target: &Targ
     if target.quota_exceeded || target.unschedulable > 0 {
         return (spec, Some(HeldBack::CapacityLimited));
     }
-    if state.downstream.is_saturated() {
+    if at.useful <= spec {
         return (spec, Some(HeldBack::DownstreamSaturated));
     }
-    let wanted = wanted.min(config.max);
+    let wanted = wanted.min(config.max).min(at.useful);
     let limit = match (config.up_per_minute, state.fewest.get()) {
         (Some(most), Some(Reverse(fewest))) => fewest.saturating_add(most).max(spec),
         _ => u32::MAX,
