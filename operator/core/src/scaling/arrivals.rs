@@ -80,12 +80,12 @@ impl Arrivals {
     /// The rate, given the state `before` the last interval.
     pub fn rate(&self, before: &Self) -> f64 {
         let differs = (before.slow.get() - before.long.get()).abs() > before.slow.noise(before.long.get(), SLOW);
-        let (mut base, mut known) = if differs { (self.slow, before.slow.get()) } else { (self.long, before.long.get()) };
-        if before.fast.get() < known - before.fast.noise(known, FAST) {
-            (base, known) = (self.fast, before.fast.get());
-        }
+        let (base, known, quicker) = if differs { (self.slow, before.slow.get(), 1) } else { (self.long, before.long.get(), 0) };
+        let fell = before.fast.get() < known - before.fast.noise(known, FAST);
+        // Below the quickest one there is none: a slower one has only not heard of the fall yet.
+        let (base, known, quicker) = if fell { (self.fast, before.fast.get(), 2) } else { (base, known, quicker) };
         let mut rate = base.get();
-        for (now, was, constant) in [(self.slow, before.slow, SLOW), (self.fast, before.fast, FAST)] {
+        for (now, was, constant) in [(self.slow, before.slow, SLOW), (self.fast, before.fast, FAST)].into_iter().skip(quicker) {
             if now.get() > known + was.noise(known, constant) {
                 rate = rate.max(now.get());
             }

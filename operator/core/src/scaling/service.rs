@@ -96,7 +96,7 @@ impl Service {
             // Less what chance may have added, or the highest of many looks would rule.
             let sure = 1.0 - 3.0 / self.idling.acknowledged.max(9.0).sqrt();
             if let Some(rate) = self.idling.rate(ENOUGH).map(|rate| rate * sure)
-                && rate > self.learned
+                && rate > self.rate(given).unwrap_or(0.0)
             {
                 self.learned = rate;
                 // What is known from now on begins with this.

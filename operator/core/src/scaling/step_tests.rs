@@ -1,7 +1,7 @@
 //! Each rule by itself.
 
 use super::testing::{World, at, by_age, config};
-use super::{Cap, Config, HeldBack, Objective, Reading, Sample, State, step};
+use super::{Cap, Config, HeldBack, Objective, Reading, Sample, Seen, State, step};
 
 fn failed(world: &World, reading: Reading) -> Sample {
     Sample { reading, target: world.target.clone() }
@@ -141,7 +141,10 @@ fn a_node_that_comes_back_is_no_burst() {
     world.seen.published_total = Some(300_000);
     world.seen.acknowledged_total = Some(0);
     world.seconds(10, 10);
-    world.seen = whole;
+    // What came and was served meanwhile is in the counters of the node that was away.
+    let meanwhile = |total: Option<u64>| total.map(|total| total + 100);
+    let (published_total, acknowledged_total) = (meanwhile(whole.published_total), meanwhile(whole.acknowledged_total));
+    world.seen = Seen { published_total, acknowledged_total, ..whole };
     let decision = world.seconds(5, 10);
     assert_eq!(decision.desired, 2, "{}", decision.sentence);
 }
@@ -156,7 +159,7 @@ fn a_reset_counter_discards_the_interval() {
     world.seen.acknowledged_total = Some(0);
     let decision = world.second(15);
     assert!((decision.inputs.arrival_rate - before).abs() < 0.01, "{}", decision.sentence);
-    assert_eq!(decision.desired, 2);
+    assert_eq!(decision.desired, 2, "{}", decision.sentence);
 }
 
 #[test]
@@ -235,7 +238,8 @@ fn no_room_means_no_more() {
 #[test]
 fn up_is_limited_in_rate_where_it_is_asked_for() {
     let mut world = World::new(Config { up_per_minute: Some(4), ..config() }, 2);
-    world.service = 0;
+    // Slow, but more serve more: nothing behind them is the limit.
+    world.service = 1;
     world.seconds(70, 0);
     let decision = world.second(5000);
     assert_eq!((decision.desired, decision.held_back), (6, Some(HeldBack::RateLimited)));
@@ -262,9 +266,9 @@ fn two_steps_without_gain_end_raising() {
 fn the_arrival_rate_is_answered_before_a_backlog_asks() {
     let mut world = World::new(by_age(60), 2);
     world.seconds(300, 10);
-    let decision = world.seconds(20, 100);
+    let decision = world.seconds(30, 100);
     assert!(decision.desired >= 9, "{}", decision.sentence);
-    assert!(decision.inputs.oldest_age < 20_000);
+    assert!(decision.inputs.oldest_age < 30_000);
 }
 
 #[test]
