@@ -11,6 +11,7 @@ pub mod grant;
 pub mod meta;
 pub mod queue;
 pub mod scaling;
+pub mod service_contract;
 pub mod subscription;
 pub mod text;
 pub mod topic;
@@ -18,13 +19,15 @@ pub mod topic;
 pub use broker::{Broker, BrokerSpec, BrokerStatus};
 pub use client::{Client, ClientSpec, ClientStatus};
 pub use queue::{Queue, QueueSpec, QueueStatus};
+pub use service_contract::{ServiceContract, ServiceContractSpec, ServiceContractStatus};
 pub use subscription::{Subscription, SubscriptionSpec, SubscriptionStatus};
 pub use topic::{Topic, TopicSpec, TopicStatus};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
-/// Every CustomResourceDefinition of this API group, in the order of their kinds' names.
+/// Every CustomResourceDefinition that is served, in the order of their kinds' names. ServiceContract is not, until something
+/// reconciles it: an API that takes objects and does nothing with them would be worse than none.
 pub fn all() -> Vec<CustomResourceDefinition> {
     vec![Broker::crd(), Client::crd(), Queue::crd(), Subscription::crd(), Topic::crd()]
 }

@@ -8,6 +8,7 @@ pub mod breaker;
 pub mod client;
 pub mod cluster;
 pub mod conditions;
+pub mod contract;
 pub mod filter;
 pub mod lease;
 pub mod object;

@@ -50,6 +50,8 @@ impl NodePulse {
 /// What a failure tells: the innermost cause decides.
 fn meaning(error: &(dyn Error + 'static)) -> Beat {
     let mut cause = Some(error);
+    #[cfg(test)]
+    eprintln!("DBG {error:?}");
     while let Some(error) = cause {
         if error.downcast_ref::<rustls::Error>().is_some() {
             return Beat::Answered;

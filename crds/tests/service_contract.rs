@@ -1,0 +1,59 @@
+//! The CustomResourceDefinition of ServiceContract, which no controller serves yet.
+
+use entente_crds::ServiceContract;
+use entente_crds::service_contract::{DesiredState, Policy, ServiceContractSpec};
+use kube::CustomResourceExt;
+use serde_json::{Value, json};
+
+fn schema() -> Value {
+    let crd = serde_json::to_value(ServiceContract::crd()).unwrap();
+    crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
+}
+
+/// Without a key the rules could not tell which version was which, and without bounds an API server refuses their cost.
+#[test]
+fn lists_are_maps_with_bounds() {
+    let schema = schema();
+    for (pointer, key) in [
+        ("/properties/spec/properties/versions", "name"),
+        ("/properties/spec/properties/operations", "name"),
+        ("/properties/spec/properties/versions/items/properties/messages", "operation"),
+        ("/properties/status/properties/versions", "name"),
+    ] {
+        let list = schema.pointer(pointer).unwrap();
+        assert_eq!(list["x-kubernetes-list-type"], "map", "{pointer}");
+        assert_eq!(list["x-kubernetes-list-map-keys"], json!([key]), "{pointer}");
+        assert!(list["maxItems"].is_u64(), "{pointer}");
+    }
+}
+
+#[test]
+fn every_rule_has_a_message() {
+    let schema = schema();
+    let mut rules = 0;
+    for pointer in [
+        "",
+        "/properties/spec",
+        "/properties/spec/properties/versions/items",
+        "/properties/spec/properties/versions/items/properties/messages/items",
+    ] {
+        for rule in schema.pointer(pointer).unwrap()["x-kubernetes-validations"].as_array().unwrap() {
+            rules += 1;
+            assert!(rule["message"].as_str().is_some_and(|message| message.len() > 20), "{rule}");
+        }
+    }
+    assert_eq!(rules, 11);
+}
+
+#[test]
+fn the_smallest_contract_has_defaults() {
+    let spec: ServiceContractSpec = serde_json::from_value(json!({
+        "owner": "orders",
+        "operations": [{"name": "placed", "action": "Send"}],
+        "versions": [{"name": "v1", "messages": [{"operation": "placed", "format": "JsonSchema", "schema": "{}"}]}],
+    }))
+    .unwrap();
+    assert_eq!(spec.lifecycle.minimum_deprecation_notice.as_millis(), Ok(30 * 24 * 3_600_000));
+    assert_eq!(spec.versions[0].desired_state, DesiredState::Draft);
+    assert_eq!((spec.compatibility.policy, spec.compatibility.transitive), (Policy::Lenient, true));
+}

@@ -1,0 +1,464 @@
+//! From JSON to nodes.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde_json::{Map, Value};
+
+use super::decimal::Decimal;
+use super::node::{Bound, Condition, Contains, Id, Node, Reading, Types};
+use super::pattern::Pattern;
+use crate::contract::SchemaError;
+use crate::contract::text::step;
+
+/// Most schemas in a document, counting each in each reading.
+const MAX_NODES: usize = 20_000;
+/// Most schemas that apply to one value one within the other: a chain of references, combinations in combinations.
+const MAX_CHAIN: usize = 48;
+/// Most values of an `enum`.
+const MAX_VALUES: usize = 5_000;
+
+/// Values that are compared one by one.
+const FEW: usize = 8;
+
+/// Keywords that say something about a value and are not worked out.
+const UNKNOWN: [&str; 2] = ["unevaluatedProperties", "unevaluatedItems"];
+/// Keywords that change what other schemas mean.
+const REFUSED: [(&str, &str); 4] = [
+    ("$dynamicRef", "use $ref"),
+    ("$dynamicAnchor", "use $anchor"),
+    ("$recursiveRef", "use $ref"),
+    ("$recursiveAnchor", "use $anchor"),
+];
+
+const NESTED_ID: &str = "$id is read at the root alone; refer by $anchor or by path";
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Draft {
+    Seven,
+    Latest,
+}
+
+/// Reads one document into `nodes`, and gives the number of its root.
+pub fn parse(document: &Value, reading: Reading, nodes: &mut Vec<Node>) -> Result<Id, SchemaError> {
+    let draft = match document.get("$schema").map(|schema| schema.as_str().unwrap_or_default().trim_end_matches('#')) {
+        None | Some("https://json-schema.org/draft/2020-12/schema") => Draft::Latest,
+        Some("http://json-schema.org/draft-07/schema" | "https://json-schema.org/draft-07/schema") => Draft::Seven,
+        Some(_) => return Err(SchemaError::at("/$schema", "neither 2020-12 nor draft-07, which are the two that are read")),
+    };
+    let first = nodes.len();
+    let mut parser =
+        Parser { document, draft, nodes, first, known: HashMap::new(), anchors: HashMap::new(), waiting: Vec::new() };
+    parser.find_anchors(document, &mut String::new())?;
+    let root = parser.node("", document, reading)?;
+    while let Some((id, pointer, value)) = parser.waiting.pop() {
+        parser.read(id, &pointer, value)?;
+    }
+    let mut depths = vec![None; nodes.len() - first];
+    for id in first..nodes.len() {
+        chain(nodes, first, id, &mut depths, 0)?;
+    }
+    Ok(root)
+}
+
+/// How many schemas apply to the same value below one. `Some(0)` is one that is being counted.
+fn chain(nodes: &[Node], first: usize, id: Id, depths: &mut [Option<usize>], above: usize) -> Result<usize, SchemaError> {
+    match depths[id - first] {
+        Some(0) => return Err(SchemaError::new("a schema refers to itself for the same value: it has no end")),
+        Some(depth) => return Ok(depth),
+        None if above > MAX_CHAIN => return Err(too_long()),
+        None => {}
+    }
+    depths[id - first] = Some(0);
+    let mut depth = 1;
+    for inner in nodes[id].in_place() {
+        depth = depth.max(1 + chain(nodes, first, inner, depths, above + 1)?);
+    }
+    if depth > MAX_CHAIN {
+        return Err(too_long());
+    }
+    depths[id - first] = Some(depth);
+    Ok(depth)
+}
+
+fn too_long() -> SchemaError {
+    SchemaError::new(format!("more than {MAX_CHAIN} references or combinations one within the other"))
+}
+
+struct Parser<'a> {
+    document: &'a Value,
+    draft: Draft,
+    nodes: &'a mut Vec<Node>,
+    first: usize,
+    known: HashMap<(String, Reading), Id>,
+    anchors: HashMap<String, String>,
+    /// Numbered, and not yet read. Reading them at once would go as deep as references lead.
+    waiting: Vec<(Id, String, &'a Value)>,
+}
+
+type Parsed<T> = Result<T, SchemaError>;
+
+impl<'a> Parser<'a> {
+    /// Anchors, and identifiers other than the root's, which would change what references mean.
+    fn find_anchors(&mut self, value: &Value, pointer: &mut String) -> Parsed<()> {
+        let length = pointer.len();
+        match value {
+            Value::Object(map) => {
+                if let Some(Value::String(anchor)) = map.get("$anchor") {
+                    self.anchors.insert(anchor.clone(), pointer.clone());
+                }
+                // Not below `properties`, where "$id" would be the name of one.
+                if length > 0 && matches!(map.get("$id"), Some(Value::String(_))) {
+                    return Err(SchemaError::at(pointer.as_str(), NESTED_ID));
+                }
+                for (key, inner) in
+                    map.iter().filter(|(key, _)| !["const", "enum", "default", "examples"].contains(&key.as_str()))
+                {
+                    pointer.push('/');
+                    pointer.push_str(&step(key));
+                    self.find_anchors(inner, pointer)?;
+                    pointer.truncate(length);
+                }
+            }
+            Value::Array(list) => {
+                for (index, inner) in list.iter().enumerate() {
+                    pointer.push_str(&format!("/{index}"));
+                    self.find_anchors(inner, pointer)?;
+                    pointer.truncate(length);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, pointer: &str, value: &'a Value, reading: Reading) -> Parsed<Id> {
+        if let Some(id) = self.known.get(&(pointer.to_owned(), reading)) {
+            return Ok(*id);
+        }
+        if self.nodes.len() - self.first >= MAX_NODES {
+            return Err(SchemaError::at(pointer, format!("more than {MAX_NODES} schemas in one document")));
+        }
+        let id = self.nodes.len();
+        self.nodes.push(Node::new(reading));
+        self.known.insert((pointer.to_owned(), reading), id);
+        self.waiting.push((id, pointer.to_owned(), value));
+        Ok(id)
+    }
+
+    fn read(&mut self, id: Id, pointer: &str, value: &'a Value) -> Parsed<()> {
+        let mut node = Node::new(self.nodes[id].reading);
+        match value {
+            Value::Bool(valid) => node.never = !valid,
+            Value::Object(map) => self.keywords(&mut node, pointer, map)?,
+            _ => return Err(SchemaError::at(pointer, "a schema is an object, true or false")),
+        }
+        node.text = (!refers(value)).then(|| value.to_string());
+        self.nodes[id] = node;
+        Ok(())
+    }
+
+    fn keywords(&mut self, node: &mut Node, pointer: &str, map: &'a Map<String, Value>) -> Parsed<()> {
+        let keywords = Keywords { pointer, map };
+        for (keyword, instead) in REFUSED {
+            if map.contains_key(keyword) {
+                return Err(keywords.wrong(keyword, &format!("is not read; {instead}")));
+            }
+        }
+        if !pointer.is_empty() && map.get("$id").is_some_and(Value::is_string) {
+            return Err(SchemaError::at(pointer, NESTED_ID));
+        }
+        if let Some(reference) = keywords.string("$ref")? {
+            node.reference = Some(self.reference(&keywords, reference, node.reading)?);
+            // In draft-07 a reference stands alone, whatever is beside it.
+            if self.draft == Draft::Seven {
+                return Ok(());
+            }
+        }
+        keywords.values(node)?;
+        keywords.numbers(node)?;
+        keywords.strings(node)?;
+        self.arrays(node, &keywords)?;
+        self.objects(node, &keywords)?;
+        self.combinations(node, &keywords)?;
+        if self.draft == Draft::Latest {
+            node.unknown = UNKNOWN.into_iter().filter(|keyword| map.contains_key(*keyword)).collect();
+        }
+        if self.unevaluated_is_additional(map) {
+            node.unknown.retain(|keyword| *keyword != "unevaluatedProperties");
+        }
+        if node.reading == Reading::Reader {
+            // The lenient reader is open.
+            node.unknown.retain(|keyword| *keyword != "unevaluatedProperties" || map.get(*keyword) != Some(&Value::Bool(false)));
+        }
+        Ok(())
+    }
+
+    fn reference(&mut self, keywords: &Keywords<'a, '_>, reference: &str, reading: Reading) -> Parsed<Id> {
+        let root = self.document.get("$id").and_then(Value::as_str).unwrap_or_default().trim_end_matches('#');
+        let fragment = match reference.split_once('#') {
+            Some((base, fragment)) if base.is_empty() || base == root => fragment,
+            None if !root.is_empty() && reference == root => "",
+            _ => return Err(keywords.wrong("$ref", "leaves the document; nothing is fetched: put what it refers to under $defs")),
+        };
+        let fragment = percent_decode(fragment);
+        let pointer = if fragment.is_empty() || fragment.starts_with('/') {
+            fragment
+        } else {
+            self.anchors
+                .get(&fragment)
+                .cloned()
+                .ok_or_else(|| keywords.wrong("$ref", "refers to an $anchor that is not there"))?
+        };
+        let target =
+            self.document.pointer(&pointer).ok_or_else(|| keywords.wrong("$ref", "refers to nothing in the document"))?;
+        self.node(&pointer, target, reading)
+    }
+
+    fn arrays(&mut self, node: &mut Node, keywords: &Keywords<'a, '_>) -> Parsed<()> {
+        let (list, rest) = match self.draft {
+            Draft::Latest => ("prefixItems", "items"),
+            Draft::Seven => ("items", "additionalItems"),
+        };
+        match keywords.map.get(list) {
+            Some(Value::Array(_)) => {
+                node.prefix = self.list(keywords, list, node.reading)?;
+                node.items = self.one(keywords, rest, node.reading)?;
+            }
+            _ if self.draft == Draft::Latest => {
+                if let Some(Value::Array(_)) = keywords.map.get("items") {
+                    return Err(keywords.wrong("items", "is a list, as in draft-07: use prefixItems, or say draft-07 in $schema"));
+                }
+                if keywords.map.contains_key(list) {
+                    return Err(keywords.wrong(list, "must be a list of schemas"));
+                }
+                node.items = self.one(keywords, rest, node.reading)?;
+            }
+            _ => node.items = self.one(keywords, "items", node.reading)?,
+        }
+        node.min_items = keywords.count("minItems")?.unwrap_or(0);
+        node.max_items = keywords.count("maxItems")?;
+        node.unique = keywords.map.get("uniqueItems") == Some(&Value::Bool(true));
+        if let Some(schema) = self.one(keywords, "contains", node.reading)? {
+            let (min, max) = match self.draft {
+                Draft::Latest => (keywords.count("minContains")?.unwrap_or(1), keywords.count("maxContains")?),
+                Draft::Seven => (1, None),
+            };
+            // How many fit has an upper bound: a schema that was opened would count too many.
+            let schema = if max.is_some() { self.exact(keywords, "contains")?.unwrap_or(schema) } else { schema };
+            node.contains = Some(Contains { schema, min, max });
+        }
+        Ok(())
+    }
+
+    fn objects(&mut self, node: &mut Node, keywords: &Keywords<'a, '_>) -> Parsed<()> {
+        node.properties = self.map(keywords, "properties", node.reading)?;
+        let patterns = self.map(keywords, "patternProperties", node.reading)?;
+        node.patterns = patterns.into_iter().map(|(text, id)| (Pattern::new(&text), id)).collect();
+        let others = if self.unevaluated_is_additional(keywords.map) { "unevaluatedProperties" } else { "additionalProperties" };
+        node.additional = match (keywords.map.get(others), node.reading) {
+            (Some(Value::Bool(false)), Reading::Reader) | (Some(Value::Bool(true)), Reading::Writer) => None,
+            _ => self.one(keywords, others, node.reading)?,
+        };
+        node.required = keywords.names("required", keywords.map.get("required"))?;
+        node.min_properties = keywords.count("minProperties")?.unwrap_or(0);
+        node.max_properties = keywords.count("maxProperties")?;
+        node.names = self.one(keywords, "propertyNames", node.reading)?;
+        self.dependencies(node, keywords)
+    }
+
+    /// Beside nothing that applies in place, what is not evaluated is what is additional.
+    fn unevaluated_is_additional(&self, map: &Map<String, Value>) -> bool {
+        let in_place = ["additionalProperties", "$ref", "allOf", "anyOf", "oneOf", "if", "not", "dependentSchemas"];
+        self.draft == Draft::Latest
+            && map.contains_key("unevaluatedProperties")
+            && !in_place.iter().any(|keyword| map.contains_key(*keyword))
+    }
+
+    /// Each draft has keywords of its own, and passes over the other's.
+    fn dependencies(&mut self, node: &mut Node, keywords: &Keywords<'a, '_>) -> Parsed<()> {
+        if self.draft == Draft::Latest {
+            for (name, value) in keywords.object("dependentRequired")? {
+                node.dependent_required.insert(name.clone(), keywords.names("dependentRequired", Some(value))?);
+            }
+            node.dependent_schemas = self.map(keywords, "dependentSchemas", node.reading)?;
+            return Ok(());
+        }
+        for (name, value) in keywords.object("dependencies")? {
+            if value.is_array() {
+                node.dependent_required.insert(name.clone(), keywords.names("dependencies", Some(value))?);
+            } else {
+                let pointer = format!("{}/dependencies/{}", keywords.pointer, step(name));
+                let id = self.node(&pointer, value, node.reading)?;
+                node.dependent_schemas.insert(name.clone(), id);
+            }
+        }
+        Ok(())
+    }
+
+    fn combinations(&mut self, node: &mut Node, keywords: &Keywords<'a, '_>) -> Parsed<()> {
+        node.all = self.list(keywords, "allOf", node.reading)?;
+        node.any = self.list(keywords, "anyOf", node.reading)?;
+        node.one = self.list(keywords, "oneOf", node.reading)?;
+        // What is denied, or only asked, is not loosened: that would tighten the whole.
+        node.not = self.exact(keywords, "not")?;
+        if let Some(test) = self.exact(keywords, "if")? {
+            let then = self.one(keywords, "then", node.reading)?;
+            let otherwise = self.one(keywords, "else", node.reading)?;
+            node.condition = Some(Condition { test, then, otherwise });
+        }
+        Ok(())
+    }
+
+    fn exact(&mut self, keywords: &Keywords<'a, '_>, keyword: &str) -> Parsed<Option<Id>> {
+        self.one(keywords, keyword, Reading::Exact)
+    }
+
+    fn one(&mut self, keywords: &Keywords<'a, '_>, keyword: &str, reading: Reading) -> Parsed<Option<Id>> {
+        let Some(value) = keywords.map.get(keyword) else { return Ok(None) };
+        self.node(&format!("{}/{keyword}", keywords.pointer), value, reading).map(Some)
+    }
+
+    fn list(&mut self, keywords: &Keywords<'a, '_>, keyword: &str, reading: Reading) -> Parsed<Vec<Id>> {
+        let Some(value) = keywords.map.get(keyword) else { return Ok(Vec::new()) };
+        let list = value.as_array().filter(|list| !list.is_empty());
+        let list = list.ok_or_else(|| keywords.wrong(keyword, "must be a list of schemas, and not empty"))?;
+        let pointer = format!("{}/{keyword}", keywords.pointer);
+        list.iter().enumerate().map(|(index, value)| self.node(&format!("{pointer}/{index}"), value, reading)).collect()
+    }
+
+    fn map(&mut self, keywords: &Keywords<'a, '_>, keyword: &str, reading: Reading) -> Parsed<BTreeMap<String, Id>> {
+        let pointer = format!("{}/{keyword}", keywords.pointer);
+        keywords
+            .object(keyword)?
+            .map(|(name, value)| Ok((name.clone(), self.node(&format!("{pointer}/{}", step(name)), value, reading)?)))
+            .collect()
+    }
+}
+
+/// The keywords of one schema, and where it is.
+struct Keywords<'a, 'p> {
+    pointer: &'p str,
+    map: &'a Map<String, Value>,
+}
+
+impl<'a> Keywords<'a, '_> {
+    fn wrong(&self, keyword: &str, problem: &str) -> SchemaError {
+        SchemaError::at(format!("{}/{keyword}", self.pointer), format!("{keyword} {problem}"))
+    }
+
+    fn string(&self, keyword: &str) -> Parsed<Option<&'a str>> {
+        self.map.get(keyword).map(|value| value.as_str().ok_or_else(|| self.wrong(keyword, "must be a text"))).transpose()
+    }
+
+    fn count(&self, keyword: &str) -> Parsed<Option<u64>> {
+        let read = |value: &Value| match value.as_f64() {
+            // 2.0 is a count, too.
+            Some(number) if value.as_u64().is_none() && number >= 0.0 && number.fract() == 0.0 => number.to_string().parse().ok(),
+            _ => value.as_u64(),
+        };
+        self.map
+            .get(keyword)
+            .map(|value| read(value).ok_or_else(|| self.wrong(keyword, "must be a count: 0, 1, 2, …")))
+            .transpose()
+    }
+
+    fn number(&self, keyword: &str) -> Parsed<Option<Decimal>> {
+        let read = |value: &Value| if let Value::Number(number) = value { Decimal::of(number) } else { None };
+        self.map.get(keyword).map(|value| read(value).ok_or_else(|| self.wrong(keyword, "must be a number"))).transpose()
+    }
+
+    fn object(&self, keyword: &str) -> Parsed<impl Iterator<Item = (&'a String, &'a Value)> + use<'a>> {
+        let map = match self.map.get(keyword) {
+            None => None,
+            Some(Value::Object(map)) => Some(map),
+            Some(_) => return Err(self.wrong(keyword, "must be an object")),
+        };
+        Ok(map.into_iter().flatten())
+    }
+
+    fn names(&self, keyword: &str, value: Option<&Value>) -> Parsed<BTreeSet<String>> {
+        let Some(value) = value else { return Ok(BTreeSet::new()) };
+        let names = value.as_array().and_then(|list| list.iter().map(|name| name.as_str().map(str::to_owned)).collect());
+        names.ok_or_else(|| self.wrong(keyword, "must be a list of names"))
+    }
+
+    fn values(&self, node: &mut Node) -> Parsed<()> {
+        node.types = match self.map.get("type") {
+            None => Types::ALL,
+            Some(Value::String(name)) => Types::named(name).ok_or_else(|| self.wrong("type", "is none of the seven types"))?,
+            Some(Value::Array(names)) => names
+                .iter()
+                .try_fold(Types::NONE, |types, name| Some(types.or(Types::named(name.as_str()?)?)))
+                .ok_or_else(|| self.wrong("type", "has something that is none of the seven types"))?,
+            Some(_) => return Err(self.wrong("type", "must be a name or a list of names")),
+        };
+        node.values = match self.map.get("enum") {
+            None => None,
+            Some(Value::Array(values)) if values.len() <= MAX_VALUES => Some(values.clone()),
+            Some(_) => return Err(self.wrong("enum", &format!("must be a list of at most {MAX_VALUES} values"))),
+        };
+        if let Some(value) = self.map.get("const") {
+            let refused =
+                node.values.as_ref().is_some_and(|values| !values.iter().any(|other| super::validate::equal(other, value)));
+            node.values = Some(if refused { Vec::new() } else { vec![value.clone()] });
+        }
+        if let Some(values) = node.values.as_ref().filter(|values| values.len() > FEW) {
+            node.keys = Some(values.iter().map(super::validate::key).collect());
+        }
+        node.examples = self.map.get("default").into_iter().cloned().collect();
+        if let Some(Value::Array(examples)) = self.map.get("examples") {
+            node.examples.extend(examples.iter().take(5).cloned());
+        }
+        Ok(())
+    }
+
+    fn numbers(&self, node: &mut Node) -> Parsed<()> {
+        let bound = |inclusive, exclusive, lower: bool| {
+            let inclusive = self.number(inclusive)?.map(|value| Bound { value, exclusive: false });
+            let exclusive = self.number(exclusive)?.map(|value| Bound { value, exclusive: true });
+            Ok(match (inclusive, exclusive) {
+                (Some(a), Some(b)) => Some(if (b.value >= a.value) == lower || b.value == a.value { b } else { a }),
+                (a, b) => a.or(b),
+            })
+        };
+        node.minimum = bound("minimum", "exclusiveMinimum", true)?;
+        node.maximum = bound("maximum", "exclusiveMaximum", false)?;
+        node.multiple_of = self.number("multipleOf")?;
+        if node.multiple_of.is_some_and(|of| !of.is_positive()) {
+            return Err(self.wrong("multipleOf", "must be greater than 0"));
+        }
+        Ok(())
+    }
+
+    fn strings(&self, node: &mut Node) -> Parsed<()> {
+        node.min_length = self.count("minLength")?.unwrap_or(0);
+        node.max_length = self.count("maxLength")?;
+        node.pattern = self.string("pattern")?.map(Pattern::new);
+        node.format = self.string("format")?.map(str::to_owned);
+        let content = [self.string("contentEncoding")?, self.string("contentMediaType")?];
+        node.content =
+            content.iter().any(Option::is_some).then(|| content.map(Option::unwrap_or_default).join(" ").trim().to_owned());
+        Ok(())
+    }
+}
+
+/// Whether a schema has references, wherever.
+fn refers(value: &Value) -> bool {
+    match value {
+        Value::Object(map) => map.contains_key("$ref") || map.values().any(refers),
+        Value::Array(list) => list.iter().any(refers),
+        _ => false,
+    }
+}
+
+fn percent_decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let hex = text.get(at + 1..at + 3).and_then(|hex| u8::from_str_radix(hex, 16).ok()).filter(|_| bytes[at] == b'%');
+        decoded.push(hex.unwrap_or(bytes[at]));
+        at += if hex.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
