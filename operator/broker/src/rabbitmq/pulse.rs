@@ -50,19 +50,20 @@ impl NodePulse {
 /// What a failure tells: the innermost cause decides.
 fn meaning(error: &(dyn Error + 'static)) -> Beat {
     let mut cause = Some(error);
-    #[cfg(test)]
-    eprintln!("DBG {error:?}");
     while let Some(error) = cause {
-        if error.downcast_ref::<rustls::Error>().is_some() {
-            return Beat::Answered;
-        }
-        if let Some(io) = error.downcast_ref::<std::io::Error>() {
-            match io.kind() {
-                ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => return Beat::Refused,
-                // TLS hides its own errors in one of these, out of reach of `source`.
-                ErrorKind::InvalidData => return Beat::Answered,
-                _ => {}
+        // What is wrapped in an I/O error is not among its sources.
+        let mut within = Some(error);
+        while let Some(error) = within {
+            if error.is::<rustls::Error>() {
+                return Beat::Answered;
             }
+            let io = error.downcast_ref::<std::io::Error>();
+            if io.is_some_and(|io| {
+                matches!(io.kind(), ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
+            }) {
+                return Beat::Refused;
+            }
+            within = io.and_then(std::io::Error::get_ref).map(|inner| inner as &(dyn Error + 'static));
         }
         cause = error.source();
     }
