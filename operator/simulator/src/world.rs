@@ -173,6 +173,7 @@ impl<'a> World<'a> {
         self.events.push(Timed { at, number: self.number, event });
     }
 
+    #[allow(clippy::needless_pass_by_value)] // an event happens once
     fn happen(&mut self, event: Event, policy: &mut dyn Policy) {
         match event {
             Event::Served { pod, work } => self.served(pod, work),

@@ -73,7 +73,7 @@ impl Autoscaler {
             boards.keep(&subjects);
             let there: BTreeSet<&str> = subjects.iter().map(|subject| subject.uid.as_str()).collect();
             at_work.retain(|uid, _| there.contains(uid.as_str()));
-            for subject in subjects {
+            for subject in &subjects {
                 self.attend(subject, &boards, &mut at_work);
             }
         }
@@ -86,7 +86,7 @@ impl Autoscaler {
         subject::rivals(queues.chain(subscriptions).collect()).into_iter().map(Arc::new).collect()
     }
 
-    fn attend(&self, subject: Arc<Subject>, boards: &Boards, at_work: &mut HashMap<String, AtWork>) {
+    fn attend(&self, subject: &Arc<Subject>, boards: &Boards, at_work: &mut HashMap<String, AtWork>) {
         let Some(board) = boards.of(&subject.broker_uid) else { return };
         if let Some(known) = at_work.get(&subject.uid)
             && !known.task.is_finished()
@@ -94,15 +94,14 @@ impl Autoscaler {
         {
             known.subject.send_if_modified(|known| {
                 let changed = known.as_ref() != subject.as_ref();
-                *known = Arc::clone(&subject);
+                *known = Arc::clone(subject);
                 changed
             });
             return;
         }
-        let (tell, told) = watch::channel(Arc::clone(&subject));
+        let (tell, told) = watch::channel(Arc::clone(subject));
         let keeper = Keeper::new(Arc::clone(&self.shared), told, board);
-        let uid = subject.uid.clone();
-        at_work.insert(uid, AtWork { subject: tell, task: tokio::spawn(keeper.run()) });
+        at_work.insert(subject.uid.clone(), AtWork { subject: tell, task: tokio::spawn(keeper.run()) });
     }
 
     /// Takes the status away where `spec.scaling` is gone.

@@ -37,6 +37,7 @@ fn rounded(value: f64) -> f64 {
     format!("{:.8e}", finite(value)).parse().unwrap_or(0.0)
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
 pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     rounded(*value).serialize(serializer)
 }

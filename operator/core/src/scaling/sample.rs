@@ -44,6 +44,7 @@ pub struct Seen {
 impl Seen {
     /// The figures of two parts of a queue, or of what two nodes know, in any order.
     #[must_use]
+    #[allow(clippy::needless_pass_by_value)] // as `reduce` calls it
     pub fn and(self, other: Self) -> Self {
         let both = |one: Option<u64>, two: Option<u64>| Some(one?.saturating_add(two?));
         Self {

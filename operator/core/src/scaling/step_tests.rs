@@ -316,8 +316,7 @@ fn what_somebody_set_by_hand_stands_for_a_window() {
 #[test]
 fn a_text_that_is_not_understood_counts_as_none() {
     for text in [None, Some(""), Some("{"), Some("[]"), Some("{\"time\": -5}"), Some("{\"ledger\": [[9, 1], [3, 1]]}")] {
-        let mut fresh = State::default();
-        fresh.resumed = true;
+        let fresh = State { resumed: true, ..State::default() };
         assert_eq!(State::resume(text), fresh, "{text:?}");
     }
 }

@@ -94,13 +94,13 @@ impl<'a> Resolver<'a> {
                     self.go(Turn::Branch(at), *branch, reader, &path);
                 }
             }
-            (_, Kind::Union(branches)) => self.into_union(writer, branches, path),
+            (_, Kind::Union(branches)) => self.union_from(writer, branches, path),
             _ => self.same_kind(writer, reader, path),
         }
     }
 
     /// The branch that is taken: by the specification the first that matches, by some implementations the one of the same type.
-    fn into_union(&mut self, writer: Id, branches: &[Id], path: &str) {
+    fn union_from(&mut self, writer: Id, branches: &[Id], path: &str) {
         let own = &self.writer.types[writer];
         let matching: Vec<Id> = branches.iter().copied().filter(|branch| matches(own, &self.reader.types[*branch])).collect();
         let same = matching.iter().copied().find(|branch| {
@@ -140,7 +140,7 @@ impl<'a> Resolver<'a> {
             (Kind::Map(own), Kind::Map(other)) => self.go(Turn::Element, *own, *other, &format!("{path}/values")),
             (Kind::Record(own), Kind::Record(other)) => self.fields(own, other, path),
             (Kind::Enum { symbols: own, .. }, Kind::Enum { symbols: other, default }) => {
-                self.symbols(own, other, default.is_some(), path)
+                self.symbols(own, other, default.is_some(), path);
             }
             (Kind::Fixed(size), Kind::Fixed(wanted)) if size != wanted => {
                 self.found(path, "fixed-size", ends(), "a fixed of another size cannot be read");

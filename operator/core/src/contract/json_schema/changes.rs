@@ -50,7 +50,7 @@ fn schemas(old: &Value, new: &Value, path: &str, found: &mut Vec<Change>) {
             (before, after) if before == after => {}
             (before, after) if keyword == "required" => required(before, after, path_of_node, found),
             (Some(Value::Object(before)), Some(Value::Object(after))) if MAPS.contains(&keyword) => {
-                maps(before, after, &path, found)
+                maps(before, after, &path, found);
             }
             (Some(Value::Object(before)), None) if MAPS.contains(&keyword) => maps(before, &Map::new(), &path, found),
             (None, Some(Value::Object(after))) if MAPS.contains(&keyword) => maps(&Map::new(), after, &path, found),
@@ -103,7 +103,7 @@ fn maps(old: &Map<String, Value>, new: &Map<String, Value>, path: &str, found: &
             (Some(before), Some(after)) => schemas(before, after, &path, found),
             (None, after) => found.push(change(&path, "added", None, after, "nothing that may be sent is refused because of it")),
             (before, None) => {
-                found.push(change(&path, "removed", before, None, "nothing that may be sent is refused because of it"))
+                found.push(change(&path, "removed", before, None, "nothing that may be sent is refused because of it"));
             }
         }
     }

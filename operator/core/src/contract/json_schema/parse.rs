@@ -121,7 +121,8 @@ impl<'a> Parser<'a> {
             }
             Value::Array(list) => {
                 for (index, inner) in list.iter().enumerate() {
-                    pointer.push_str(&format!("/{index}"));
+                    pointer.push('/');
+                    pointer.push_str(&index.to_string());
                     self.find_anchors(inner, pointer)?;
                     pointer.truncate(length);
                 }

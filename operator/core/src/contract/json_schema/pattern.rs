@@ -51,8 +51,7 @@ fn translate(text: &str) -> Option<String> {
                 _ => return None,
             },
             // "[]" and "[^]" mean something else, "&&", "--", "~~" and nested classes are of Rust alone.
-            '[' if class => return None,
-            '[' => {
+            '[' if !class => {
                 class = true;
                 translated.push(char);
                 if chars.peek() == Some(&'^') {
@@ -67,7 +66,7 @@ fn translate(text: &str) -> Option<String> {
                 class = false;
                 translated.push(char);
             }
-            ']' => return None,
+            '[' | ']' => return None,
             '&' | '~' if class => return None,
             '-' if class && chars.peek() == Some(&'-') => return None,
             // Groups with flags or names; look-around.

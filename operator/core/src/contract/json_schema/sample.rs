@@ -227,10 +227,10 @@ impl Maker<'_> {
         );
         // What only the other schema names, where this one is open to it.
         if let Some(others) = case.other_members(self.nodes) {
-            let names: Vec<String> = self.pool.names.iter().filter(|name| !named.contains(*name)).take(12).cloned().collect();
+            let unnamed: Vec<String> = self.pool.names.iter().filter(|name| !named.contains(*name)).take(12).cloned().collect();
             let values: Vec<Value> =
                 self.of(&others, levels.min(2) - 1).into_iter().take(8).chain([Value::Null, 0.into(), "?".into()]).collect();
-            for name in names.iter().map(String::as_str).chain(["other"]) {
+            for name in unnamed.iter().map(String::as_str).chain(["other"]) {
                 objects.extend(values.iter().map(|value| with(&base, name, value)));
             }
         }

@@ -15,11 +15,13 @@ pub enum Held {
 pub fn next(desired: &Desired, record: &Record, around: &Around, now: Timestamp) -> Result<Option<State>, Held> {
     use DesiredState as Wanted;
     match (record.state, desired.state) {
-        (State::Draft, Wanted::Draft) | (State::Active, Wanted::Active) | (State::Retired, Wanted::Retired) => Ok(None),
+        (State::Draft, Wanted::Draft)
+        | (State::Active, Wanted::Active)
+        | (State::Sunset, Wanted::Deprecated)
+        | (State::Retired, Wanted::Retired) => Ok(None),
         (State::Draft, Wanted::Active) => activate(around),
         (State::Active, Wanted::Deprecated) => deprecate(desired, around, now),
         (State::Deprecated, Wanted::Deprecated | Wanted::Retired) => sunset(record, now),
-        (State::Sunset, Wanted::Deprecated) => Ok(None),
         (State::Sunset, Wanted::Retired) => retire(record, around),
         (from, to) => Err(Held::Refused(Refusal::NoWay { from, to })),
     }

@@ -8,12 +8,11 @@ pub fn compare(files: &mut Files<'_>) {
     let (old, new) = (files.old, files.new);
     for (name, before) in &old.enums {
         let place = Place { name, field: "" };
-        match new.enums.get(name) {
-            Some(after) => values(files, name, before, after),
-            None => {
-                let why = "fields of the old version have values of it";
-                files.breaks(place, "enum-removed", &BOTH, [Some("enum".into()), None], why, "keep the enum");
-            }
+        if let Some(after) = new.enums.get(name) {
+            values(files, name, before, after);
+        } else {
+            let why = "fields of the old version have values of it";
+            files.breaks(place, "enum-removed", &BOTH, [Some("enum".into()), None], why, "keep the enum");
         }
     }
 }
