@@ -321,8 +321,8 @@ async fn filters_by(program: Program, label: &str) -> Result<()> {
             let there = async || Ok(scene.messages(&queue).await? == Some(i64::try_from(expected.len())?));
             if !expected.is_empty() && holds("its messages", seconds(5), there).await.is_ok() {
                 let count = expected.len().to_string();
-                let received: Vec<Received> = programs.run(program, receiver, &["receive", &from, &count], None).await?;
-                got.extend(received.into_iter().map(|received| received.id));
+                let came: Vec<Received> = programs.run(program, receiver, &["receive", &from, &count], None).await?;
+                got.extend(came.into_iter().map(|received| received.id));
             }
             // Beyond what was expected, and what was not settled.
             got.extend(drain(&scene.broker, &scene.namespace, &queue).await?);

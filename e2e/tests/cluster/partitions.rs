@@ -135,7 +135,9 @@ async fn each_value_is_in_one_part_and_in_order() -> Result<()> {
         }
         let (received, ()) = tokio::try_join!(try_join_all(consumers), send(scene, orders("a", 50)))?;
         let mut parts = vec![Vec::new(); 4];
-        received.into_iter().for_each(|(number, ids)| parts[number].extend(ids));
+        for (number, ids) in received {
+            parts[number].extend(ids);
+        }
         let places = placed(&parts, 50)?;
         ensure!(used(&places).len() == 4, "{places:?}");
         println!(

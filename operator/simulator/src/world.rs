@@ -23,7 +23,7 @@ pub struct Told {
     /// Consumers attached.
     pub consumers: u32,
     /// Which replicas held messages.
-    busy: Vec<usize>,
+    pub(crate) busy: Vec<usize>,
 }
 
 #[derive(Debug, Default)]

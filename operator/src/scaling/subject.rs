@@ -184,7 +184,7 @@ mod tests {
 
     use super::*;
 
-    fn subject(name: &str, second: i64, target: serde_json::Value) -> Subject {
+    fn subject(name: &str, second: i64, target: &serde_json::Value) -> Subject {
         let scaling: Scaling = serde_json::from_value(json!({"targetRef": target, "messagesPerReplica": 5})).unwrap();
         Subject {
             uid: name.to_owned(),
@@ -206,10 +206,10 @@ mod tests {
     #[test]
     fn the_oldest_of_several_acts_on_a_target() {
         let told = rivals(vec![
-            subject("late", 9, json!({"name": "worker"})),
-            subject("early", 1, json!({"name": "worker"})),
-            subject("other", 9, json!({"name": "another"})),
-            subject("kind", 9, json!({"name": "worker", "kind": "StatefulSet"})),
+            subject("late", 9, &json!({"name": "worker"})),
+            subject("early", 1, &json!({"name": "worker"})),
+            subject("other", 9, &json!({"name": "another"})),
+            subject("kind", 9, &json!({"name": "worker", "kind": "StatefulSet"})),
         ]);
         let rivals: Vec<_> = told.iter().map(|subject| (subject.name.as_str(), subject.rival.as_deref())).collect();
         assert_eq!(rivals, [("early", None), ("kind", None), ("late", Some("Queue/early")), ("other", None)]);

@@ -44,7 +44,7 @@ fn node(dice: &mut Dice, depth: usize, plain: bool) -> Value {
     match dice.roll(8) {
         0 => {}
         1 => {
-            drop(map.insert("type".into(), json!([dice.pick(&TYPES), "null"].iter().collect::<std::collections::BTreeSet<_>>())))
+            drop(map.insert("type".into(), json!([dice.pick(&TYPES), "null"].iter().collect::<std::collections::BTreeSet<_>>())));
         }
         _ => drop(map.insert(
             "type".into(),
@@ -96,11 +96,10 @@ fn nested(dice: &mut Dice, depth: usize, plain: bool) -> (&'static str, Value) {
             .into()
     };
     match dice.roll(if plain { 9 } else { 20 }) {
-        0 | 1 => ("properties", named(dice, &NAMES)),
+        0 | 1 | 5 => ("properties", named(dice, &NAMES)),
         2 => ("additionalProperties", if dice.one_in(2) { false.into() } else { node(dice, depth, plain) }),
         3 => ("items", node(dice, depth, plain)),
         4 => ("prefixItems", several(dice)),
-        5 => ("properties", named(dice, &NAMES)),
         6 => ("patternProperties", named(dice, &PATTERNS)),
         7 => ("propertyNames", json!({ "maxLength": 1 + dice.roll(2) })),
         8 => ("required", json!([NAMES[dice.roll(4)], NAMES[dice.roll(4)]].iter().collect::<std::collections::BTreeSet<_>>())),
@@ -222,7 +221,7 @@ fn rewritten(schema: &Value, rewrite: &dyn Fn(&mut Map<String, Value>)) -> Value
         match (keyword.as_str(), value) {
             ("items" | "additionalProperties" | "propertyNames", value) => *value = rewritten(value, rewrite),
             ("properties" | "patternProperties" | "$defs", Value::Object(all)) => {
-                all.values_mut().for_each(|value| *value = rewritten(value, rewrite))
+                all.values_mut().for_each(|value| *value = rewritten(value, rewrite));
             }
             ("prefixItems", Value::Array(all)) => all.iter_mut().for_each(|value| *value = rewritten(value, rewrite)),
             _ => {}

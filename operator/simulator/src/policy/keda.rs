@@ -137,7 +137,7 @@ mod tests {
         let mut spec = 10;
         while keda.next() < 600.0 {
             let now = keda.next();
-            let told = (now < 100.0 || now > 200.0).then_some(&told);
+            let told = (!(100.0..=200.0).contains(&now)).then_some(&told);
             if let Some(replicas) = keda.look(&View { now, told, spec, ready: spec }) {
                 spec = replicas;
             }
