@@ -58,6 +58,12 @@ pub fn problems(broker: &Broker, identity: Identity<'_>) -> Vec<String> {
     problems
 }
 
+/// The settings that `spec.additionalConfig` names.
+pub fn keys(broker: &Broker) -> Vec<&str> {
+    let lines = broker.spec.additional_config.as_deref().unwrap_or_default().lines().map(str::trim);
+    lines.filter(|line| !line.starts_with('#')).filter_map(key_of).collect()
+}
+
 fn key_of(line: &str) -> Option<&str> {
     let (key, value) = line.split_once('=')?;
     let key = key.trim();

@@ -6,7 +6,7 @@ use entente_crds::Broker;
 
 use super::names::{self, Identity, ports};
 use super::quantity;
-use super::{Inputs, resources};
+use super::{Inputs, additional_config, resources};
 
 const MEBIBYTE: i128 = 1 << 20;
 const GIBIBYTE: i128 = 1 << 30;
@@ -29,7 +29,6 @@ pub fn settings(broker: &Broker, identity: Identity<'_>, storage: &str) -> Vec<(
     listeners(&mut settings, broker);
     access(&mut settings);
     sizes(&mut settings, broker, storage);
-    failures(&mut settings);
     settings.add("event_exchange.protocol", "amqp_1_0");
     settings.add("management.rates_mode", "basic");
     settings.add("log.file", "false");
@@ -38,11 +37,26 @@ pub fn settings(broker: &Broker, identity: Identity<'_>, storage: &str) -> Vec<(
     settings.0
 }
 
+/// How soon nodes and clients that are gone are given up; `spec.additionalConfig` may say otherwise. RabbitMQ's own values were made for
+/// networks that fail more often than nodes do: with them a dead machine holds up queues for 6 to 13 s, and a single active
+/// consumer on it for up to 60 s (see docs/failover.md).
+const DEFAULTS: [(&str, &str); 3] = [
+    ("raft.adaptive_failure_detector.poll_interval", "1000"),
+    // Its messages are given to others then: a consumer that comes back gets them again, as after any lost connection.
+    ("consumer_disconnected_timeout", "1000"),
+    // Seconds. Half-open connections of clients are found within twice of it.
+    ("heartbeat", "10"),
+];
+
 /// The whole of `10-entente.conf`.
 pub fn text(broker: &Broker, identity: Identity<'_>, inputs: &Inputs<'_>) -> String {
     let mut text = String::new();
     for (key, value) in settings(broker, identity, inputs.live_storage.unwrap_or(&broker.spec.storage.size)) {
         // Writing to a String cannot fail.
+        let _ = writeln!(text, "{key} = {value}");
+    }
+    let said = additional_config::keys(broker);
+    for (key, value) in DEFAULTS.iter().filter(|(key, _)| !said.contains(key)) {
         let _ = writeln!(text, "{key} = {value}");
     }
     if let Some(further) = &broker.spec.additional_config {
@@ -127,16 +141,6 @@ fn access(settings: &mut Settings) {
     settings.add("anonymous_login_user", "none");
 }
 
-/// How soon nodes and clients that are gone are given up. RabbitMQ's own values were made for networks that fail more often than
-/// nodes do: with them a dead machine holds up queues for 6 to 13 s, and a single active consumer on it for 60 s (see docs/failover.md).
-fn failures(settings: &mut Settings) {
-    settings.add("raft.adaptive_failure_detector.poll_interval", "1000");
-    // Its messages are given to others then: a consumer that comes back gets them again, as after any lost connection.
-    settings.add("consumer_disconnected_timeout", "1000");
-    // Seconds. Half-open connections of clients are found within twice of it.
-    settings.add("heartbeat", "10");
-}
-
 fn sizes(settings: &mut Settings, broker: &Broker, storage: &str) {
     // Without a limit RabbitMQ's own share of the machine's memory stays.
     if let Some(limit) = resources::memory_limit(broker) {
@@ -159,6 +163,17 @@ fn disk_free_limit(storage: &str) -> i128 {
 mod tests {
     use super::*;
     use crate::cluster::testing::{broker, inputs, quantities};
+
+    #[test]
+    fn a_default_gives_way_to_what_is_said() {
+        let text_of = |further: &str| {
+            let main = broker("main", "messaging", |spec| spec.additional_config = Some(further.into()));
+            text(&main, names::identity(&main).unwrap(), &inputs())
+        };
+        assert!(text_of("# nothing").contains("\nheartbeat = 10\n"));
+        let said = text_of("heartbeat=30");
+        assert!(!said.contains("heartbeat = 10") && said.contains("heartbeat=30"), "{said}");
+    }
     use entente_crds::BrokerSpec;
     use entente_crds::broker::{Channels, TlsMode};
     use k8s_openapi::api::core::v1::ResourceRequirements;

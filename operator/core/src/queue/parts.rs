@@ -101,10 +101,7 @@ mod tests {
         }
         let policy = &seen.policies["entente.queue.q"];
         assert_eq!((policy.pattern.as_str(), policy.definition["max-length"].clone()), ("^part\\.q\\.[0-9]+$", json!(7)));
-        assert_eq!(
-            bindings(&seen),
-            [("entente.dead-letters", "q.dead"), ("part.q", "part.q.0"), ("part.q", "part.q.1"), ("queue.q", "part.q"),]
-        );
+        assert_eq!(bindings(&seen), [("part.q", "part.q.0"), ("part.q", "part.q.1"), ("queue.q", "part.q"),]);
     }
 
     #[test]
