@@ -95,6 +95,13 @@ impl Breaker {
         self.open = Some(Open { wait, until, probing_since: None });
     }
 
+    /// Reports that the probe's caller was cancelled: nothing is known, and the next one may probe at once.
+    pub fn abandoned(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.probing_since = None;
+        }
+    }
+
     /// Whether calls are refused at present.
     pub fn is_open(&self) -> bool {
         self.open.is_some()
@@ -107,6 +114,18 @@ mod tests {
 
     fn at(millis: i64) -> Timestamp {
         Timestamp::from_millisecond(1_000_000 + millis).unwrap()
+    }
+
+    #[test]
+    fn a_probe_that_was_cut_off_gives_way_to_the_next() {
+        let mut breaker = opened();
+        assert_eq!(breaker.permit(at(500)), Permit::Probe);
+        assert!(matches!(breaker.permit(at(501)), Permit::Refused { .. }));
+        breaker.abandoned();
+        assert_eq!(breaker.permit(at(502)), Permit::Probe);
+        breaker.answered();
+        breaker.abandoned();
+        assert_eq!(breaker.permit(at(503)), Permit::Allowed);
     }
 
     fn opened() -> Breaker {

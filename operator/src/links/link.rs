@@ -66,6 +66,20 @@ pub struct Link {
     metrics: Metrics,
 }
 
+/// The breaker's probe is under way. Dropped before it has reported, its caller was cancelled.
+struct Probing<'a> {
+    breaker: &'a Mutex<Breaker>,
+    reported: bool,
+}
+
+impl Drop for Probing<'_> {
+    fn drop(&mut self) {
+        if !self.reported {
+            lock(self.breaker).abandoned();
+        }
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -124,11 +138,16 @@ impl Link {
         F: Future<Output = Result<T, AdminError>> + Send,
     {
         let count = |outcome| self.metrics.broker_calls.get_or_create(&Call { kind, outcome }).inc();
-        if let Permit::Refused { .. } = lock(&self.breaker).permit(Timestamp::now()) {
+        let permit = lock(&self.breaker).permit(Timestamp::now());
+        if let Permit::Refused { .. } = permit {
             count("held back");
             return Err(LinkError::HeldBack);
         }
+        let probing = (permit == Permit::Probe).then(|| Probing { breaker: &self.breaker, reported: false });
         let result = call(self.admin.as_ref()).await;
+        if let Some(mut probing) = probing {
+            probing.reported = true;
+        }
         match &result {
             Err(error) if error.is_outage() => {
                 count("outage");

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use entente_broker::admin::BrokerAdmin;
 use entente_core::cluster::observation::{Seen, SeenNode};
 use entente_crds::Broker;
 use futures::try_join;
@@ -18,7 +17,8 @@ pub struct LinkProbe(pub Arc<Links>);
 impl BrokerProbe for LinkProbe {
     async fn probe(&self, broker: &Broker) -> Result<Seen, String> {
         let link = self.0.get(broker).await.map_err(|error| error.to_string())?;
-        let asked = try_join!(link.read(BrokerAdmin::overview), link.read(BrokerAdmin::nodes));
+        // One call, with one permit: of two at once, one would be the breaker's probe, and the other's refusal would cut it off.
+        let asked = link.read(|admin| async { try_join!(admin.overview(), admin.nodes()) }).await;
         let (overview, nodes) = asked.map_err(|error| error.to_string())?;
         let nodes = nodes
             .into_iter()
