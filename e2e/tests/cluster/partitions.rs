@@ -393,10 +393,9 @@ async fn dead_letters_of_all_parts_are_in_one_queue_and_go_back() -> Result<()> 
         is_bound(scene, 3, seconds(20)).await?;
         ensure!(told["partitions"].as_array().is_some_and(|parts| parts.len() == 3), "{told}");
         send(scene, orders("a", 1)).await?;
-        holds("the dead-letter queue is there", seconds(20), async || {
-            Ok(scene.broker.queue(&scene.namespace, "orders.dead").await?.is_some())
-        })
-        .await?;
+        // Not only there, but bound: what dies before that is kept by its part, and tried again after minutes.
+        let bound = |queue: &Queue| condition(queue, "DeadLetterReady").is_some_and(|condition| condition["status"] == "True");
+        queues(scene).when("orders", "has a place for dead letters", seconds(30), bound).await?;
         let mut before = vec![BTreeSet::new(); 3];
         for (number, ids) in before.iter_mut().enumerate() {
             let connection = scene.broker.connect(&scene.namespace).await?;
@@ -408,8 +407,12 @@ async fn dead_letters_of_all_parts_are_in_one_queue_and_go_back() -> Result<()> 
             receiver.close().await?;
             connection.close().await?;
         }
+        let rejected: usize = before.iter().map(BTreeSet::len).sum();
+        ensure!(rejected == CUSTOMERS, "only {rejected} were received");
         holds("all are dead letters", seconds(20), async || {
-            Ok(scene.messages("orders.dead").await? == Some(i64::try_from(CUSTOMERS)?))
+            let dead = scene.messages("orders.dead").await?;
+            ensure!(dead == Some(i64::try_from(CUSTOMERS)?), "there are {dead:?}");
+            Ok(true)
         })
         .await?;
         let options = scene.broker.options(&scene.namespace)?;
