@@ -68,10 +68,12 @@ async fn i2_a_virtual_host_of_others_is_left_alone() -> Result<()> {
 #[tokio::test]
 async fn a_field_that_is_not_served_is_refused_by_name() -> Result<()> {
     scene("unserved", async |scene| {
-        scene.create("scaled", json!({"scaling": {"targetRef": {"name": "work"}, "messagesPerReplica": 5}})).await?;
-        let words = message(scene, "scaled", "NotSupported").await?;
-        ensure!(words.contains("scaling"), "{words}");
-        ensure!(scene.broker.queue(&scene.namespace, "scaled").await?.is_none(), "it was declared all the same");
+        let topics = entente_e2e::object::Objects::<entente_crds::Topic>::of(&scene.cluster, &scene.namespace);
+        topics.create("kept", json!({"retention": {"maxAge": "1h"}})).await?;
+        let words = topics.refused("kept", "NotSupported").await?;
+        ensure!(words.contains("retention"), "{words}");
+        let exchange = scene.broker.get(&format!("exchanges/{}/topic.kept", scene.namespace)).await?;
+        ensure!(exchange.is_none(), "it was declared all the same");
         Ok(())
     })
     .await

@@ -21,8 +21,10 @@ async fn i8_no_credential_is_anywhere_but_in_secrets() -> Result<()> {
         let cluster = &scene.cluster;
         // Something that works, something that is refused, and a broker that refuses: each has its own words to say.
         scene.create_ready("orders", json!({"maxLength": 5})).await?;
-        scene.create("scaled", json!({"scaling": {"targetRef": {"name": "w"}, "messagesPerReplica": 5}})).await?;
-        scene.refused("scaled", "NotSupported").await?;
+        scene
+            .create("scaled", json!({"type": "Stream", "scaling": {"targetRef": {"name": "w"}, "messagesPerReplica": 5}}))
+            .await?;
+        scene.refused("scaled", "Invalid").await?;
         operator::kill_leader(cluster).await?;
         operator::rolled_out(cluster).await?;
         scene.patch("orders", json!({"spec": {"maxLength": 6}})).await?;
