@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use entente_crds::Broker;
 use entente_crds::condition::{reasons, types};
+use entente_crds::meta::PAUSED_ANNOTATION;
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -157,6 +158,12 @@ pub enum Decision {
     Wait(String),
     /// Whether messages are left is not known; keep the finalizer. Unknown is not zero (invariant I5).
     Unknown,
+}
+
+/// Whether an object is to be left alone, as its annotation says.
+pub fn is_paused(object: &impl Resource) -> bool {
+    let annotations = object.meta().annotations.as_ref();
+    annotations.and_then(|annotations| annotations.get(PAUSED_ANNOTATION)).is_some_and(|value| value == "true")
 }
 
 /// The Broker as status names it: `namespace/name`.

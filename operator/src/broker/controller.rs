@@ -17,8 +17,9 @@ use entente_core::cluster::rollout::Step;
 use entente_core::cluster::status::{self, Answer, View};
 use entente_core::cluster::validate::Refusal;
 use entente_core::conditions;
+use entente_core::object::is_paused;
 use entente_crds::condition::{reasons, types};
-use entente_crds::meta::{MANAGER, PAUSED_ANNOTATION};
+use entente_crds::meta::MANAGER;
 use entente_crds::{Broker, BrokerStatus};
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -248,12 +249,6 @@ async fn write_status(
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         Err(source) => Err(Error::kubernetes("write the status", source)),
     }
-}
-
-/// Whether a Broker is to be left alone.
-pub(super) fn is_paused(broker: &Broker) -> bool {
-    let annotations = broker.metadata.annotations.as_ref();
-    annotations.and_then(|annotations| annotations.get(PAUSED_ANNOTATION)).is_some_and(|value| value == "true")
 }
 
 fn not_served(namespace: &str, namespaces: &Namespaces) -> Refusal {

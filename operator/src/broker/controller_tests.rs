@@ -3,6 +3,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use entente_core::cluster::observation::{Seen, SeenNode};
 use entente_core::cluster::secrets as contents;
+use entente_crds::meta::PAUSED_ANNOTATION;
 use kube::runtime::events::{Recorder, Reporter};
 use serde_json::{Value, json};
 

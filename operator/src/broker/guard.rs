@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use entente_broker::rabbitmq::NodePulse;
 use entente_core::cluster::serving::{self, Change, Node, Pulse};
 use entente_core::cluster::{meta, names, observation};
+use entente_core::object::is_paused;
 use entente_crds::Broker;
 use entente_crds::meta::{BROKER_LABEL, SERVING_LABEL};
 use futures::StreamExt;
@@ -24,7 +25,6 @@ use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::context::Namespaces;
-use super::controller::is_paused;
 use super::events;
 use crate::links::Links;
 
@@ -79,7 +79,9 @@ impl Guard {
                 .brokers
                 .state()
                 .into_iter()
-                .filter(|broker| broker.spec.replicas > 1 && broker.meta().deletion_timestamp.is_none() && !is_paused(broker))
+                .filter(|broker| {
+                    broker.spec.replicas > 1 && broker.meta().deletion_timestamp.is_none() && !is_paused(broker.as_ref())
+                })
                 .filter_map(|broker| {
                     let pods = by_broker.remove(&(broker.namespace()?, broker.name_any()))?;
                     Some((broker, pods))

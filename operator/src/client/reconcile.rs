@@ -13,13 +13,13 @@ use entente_core::client::secret::{Endpoint, Owner, Record, record, secret};
 use entente_core::client::status::{Facts, outcome, status};
 use entente_core::client::users::UserAction;
 use entente_core::client::validate::{Entry, Settings, validate};
-use entente_core::object::{Outcome, Refusal};
+use entente_core::object::{Outcome, Refusal, is_paused};
 use entente_core::resolve::{Asker, Unresolved};
 use entente_core::topology::diff::{Conflict, diff as diff_topology};
 use entente_core::topology::foundation::{limits, owner_tag, virtual_host};
 use entente_core::topology::observed::ObservedVirtualHost;
 use entente_crds::condition::reasons;
-use entente_crds::meta::{PAUSED_ANNOTATION, ROTATE_ANNOTATION};
+use entente_crds::meta::ROTATE_ANNOTATION;
 use entente_crds::{Broker, Client};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
@@ -85,7 +85,7 @@ pub async fn reconcile(client: &Client, ctx: &ClientContext) -> Result<Action, E
     if client.metadata.deletion_timestamp.is_some() {
         return deletion::reconcile(&client, ctx).await;
     }
-    if client.annotations().get(PAUSED_ANNOTATION).is_some_and(|value| value == "true") {
+    if is_paused(&client) {
         return rest(ctx, &client, &Outcome::Paused).await;
     }
     if ctx.is_terminating(&client.namespace().unwrap_or_default()) {

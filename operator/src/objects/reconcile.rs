@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use entente_broker::admin::AdminError;
 use entente_core::conditions::is_true;
-use entente_core::object::{Outcome, Place, Refusal, Stages};
+use entente_core::object::{Outcome, Place, Refusal, Stages, is_paused};
 use entente_core::topology::diff::{Conflict, Desired, diff, waiting};
 use entente_core::topology::foundation::{limits, owner_tag, virtual_host};
 use entente_core::topology::observed::ObservedVirtualHost;
 use entente_core::topology::plan::Plan;
 use entente_crds::Broker;
 use entente_crds::condition::{reasons, types};
-use entente_crds::meta::PAUSED_ANNOTATION;
 use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
@@ -55,7 +54,7 @@ pub async fn reconcile<K: Kind>(object: &K, ctx: &Context<K>) -> Result<Action, 
     if object.meta().deletion_timestamp.is_some() {
         return deletion::reconcile(&object, ctx).await;
     }
-    if object.annotations().get(PAUSED_ANNOTATION).is_some_and(|value| value == "true") {
+    if is_paused(&object) {
         return end(ctx, &object, &Outcome::Paused, None, Action::await_change()).await;
     }
     let settings = match object.validate() {

@@ -69,9 +69,9 @@ impl Autoscaler {
         loop {
             calls.tick().await;
             let subjects = self.subjects();
-            self.forget(&subjects);
-            boards.keep(&subjects);
             let there: BTreeSet<&str> = subjects.iter().map(|subject| subject.uid.as_str()).collect();
+            self.forget(&there);
+            boards.keep(&subjects);
             at_work.retain(|uid, _| there.contains(uid.as_str()));
             for subject in &subjects {
                 self.attend(subject, &boards, &mut at_work);
@@ -105,13 +105,12 @@ impl Autoscaler {
     }
 
     /// Takes the status away where `spec.scaling` is gone.
-    fn forget(&self, subjects: &[Arc<Subject>]) {
-        let there: BTreeSet<&str> = subjects.iter().map(|subject| subject.uid.as_str()).collect();
+    fn forget(&self, there: &BTreeSet<&str>) {
         for queue in self.queues.state() {
-            report::clear(&self.shared, queue.as_ref(), &there);
+            report::clear(&self.shared, queue.as_ref(), there);
         }
         for subscription in self.subscriptions.state() {
-            report::clear(&self.shared, subscription.as_ref(), &there);
+            report::clear(&self.shared, subscription.as_ref(), there);
         }
     }
 }

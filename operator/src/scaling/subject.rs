@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use entente_core::object::{Reported, broker_key};
+use entente_core::object::{Reported, is_paused};
 use entente_core::scaling::{Caps, Config};
 use entente_core::subscription::queue_of;
 use entente_core::topology::names::part;
-use entente_crds::meta::PAUSED_ANNOTATION;
 use entente_crds::queue::Partitions;
 use entente_crds::scaling::{Scaling, ScalingStatus, TargetRef};
 use entente_crds::{Queue, Subscription};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 
 use crate::objects::Shared;
 
@@ -135,7 +134,7 @@ impl Subject {
         }
         let config = Config::new(scaling, object.caps(), &mut Vec::new())?;
         let (broker, virtual_host) = object.place()?;
-        let broker = shared.brokers.state().into_iter().find(|known| broker_key(known) == broker)?;
+        let broker = shared.broker_of_status(Some(broker))?;
         Some(Self {
             uid: object.uid()?,
             kind: K::KIND,
@@ -157,10 +156,6 @@ impl Subject {
     pub fn target_text(&self) -> String {
         format!("{}/{}", self.target.kind, self.target.name)
     }
-}
-
-fn is_paused<K: Resource>(object: &K) -> bool {
-    object.annotations().get(PAUSED_ANNOTATION).is_some_and(|value| value == "true")
 }
 
 /// Tells the younger ones of several with one target who acts on it.

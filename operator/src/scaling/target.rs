@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use entente_core::cluster::observation;
 use entente_core::scaling::Target;
 use entente_crds::scaling::TargetRef;
 use k8s_openapi::api::autoscaling::v1::Scale;
@@ -197,7 +198,7 @@ fn condition<'a>(pod: &'a Pod, type_: &str) -> Option<&'a k8s_openapi::api::core
 }
 
 fn is_ready(pod: &Pod) -> bool {
-    pod.meta().deletion_timestamp.is_none() && condition(pod, "Ready").is_some_and(|condition| condition.status == "True")
+    pod.meta().deletion_timestamp.is_none() && observation::is_ready(pod)
 }
 
 fn is_unschedulable(pod: &Pod) -> bool {

@@ -60,11 +60,14 @@ impl ReconnectingReceiver {
         }
     }
 
+    /// The receiver that gave a delivery, if its connection is still the one of now.
+    fn receiver_of(&self, delivery: &Delivery) -> Option<&Receiver> {
+        self.receiver.as_ref().filter(|_| delivery.epoch == self.connector.made())
+    }
+
     /// Accepts a delivery. False if its connection is gone: then it comes again.
     pub async fn accept(&mut self, delivery: &Delivery) -> Result<bool, Error> {
-        let Some(receiver) = self.receiver.as_ref().filter(|_| delivery.epoch == self.connector.made()) else {
-            return Ok(false);
-        };
+        let Some(receiver) = self.receiver_of(delivery) else { return Ok(false) };
         match receiver.accept(delivery).await {
             Ok(()) => Ok(true),
             Err(error) => {
@@ -77,17 +80,13 @@ impl ReconnectingReceiver {
 
     /// Gives a delivery back. False if its connection is gone: then it comes again anyway.
     pub async fn release(&mut self, delivery: &Delivery) -> Result<bool, Error> {
-        let Some(receiver) = self.receiver.as_ref().filter(|_| delivery.epoch == self.connector.made()) else {
-            return Ok(false);
-        };
+        let Some(receiver) = self.receiver_of(delivery) else { return Ok(false) };
         receiver.release(delivery).await.map(|()| true)
     }
 
     /// Rejects a delivery, which dead-letters it. False if its connection is gone: then it comes again.
     pub async fn reject(&mut self, delivery: &Delivery, why: &str) -> Result<bool, Error> {
-        let Some(receiver) = self.receiver.as_ref().filter(|_| delivery.epoch == self.connector.made()) else {
-            return Ok(false);
-        };
+        let Some(receiver) = self.receiver_of(delivery) else { return Ok(false) };
         receiver.reject(delivery, why).await.map(|()| true)
     }
 

@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use reqwest::{Client, Url};
 
-use super::http::ConnectError;
+use super::http::{self, ConnectError};
 use crate::admin::AdminError;
-use crate::tls::client_config;
 
 /// Beyond so many virtual hosts all of them are read: a longer URL might be refused.
 const VIRTUAL_HOSTS: usize = 50;
@@ -42,14 +41,7 @@ impl NodeGauges {
     /// `url` is that of the node's metrics, such as `https://main-broker-0.main-nodes.messaging.svc.cluster.local:15691`. Nothing is sent yet.
     pub fn new(url: &str, ca_pem: Option<&[u8]>, timeout: Duration) -> Result<Self, ConnectError> {
         let url = Url::parse(url).and_then(|url| url.join("/metrics/detailed")).map_err(|_| ConnectError::Uri(url.to_owned()))?;
-        let client = Client::builder()
-            .timeout(timeout)
-            .tcp_nodelay(true)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .tls_backend_preconfigured(client_config(ca_pem)?)
-            .build()
-            .map_err(ConnectError::Client)?;
+        let client = http::client(ca_pem)?.timeout(timeout).build().map_err(ConnectError::Client)?;
         Ok(Self { client, url })
     }
 

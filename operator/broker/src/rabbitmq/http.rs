@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use reqwest::{Client, Method, Response, StatusCode, Url};
+use reqwest::{Client, ClientBuilder, Method, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -85,6 +85,15 @@ pub fn path(segments: &[&str]) -> Result<Path, AdminError> {
     Ok(Path(url.path().trim_start_matches('/').replace("%2525", "%25")))
 }
 
+/// What every client of a broker's HTTP servers has: it trusts that authority alone, and goes nowhere but where it is sent.
+pub fn client(ca_pem: Option<&[u8]>) -> Result<ClientBuilder, TlsError> {
+    Ok(Client::builder()
+        .tcp_nodelay(true)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .tls_backend_preconfigured(client_config(ca_pem)?))
+}
+
 /// The client. One for each broker: connections are kept and shared.
 #[derive(Debug)]
 pub struct Http {
@@ -97,13 +106,7 @@ impl Http {
     pub fn new(endpoint: Endpoint) -> Result<Self, ConnectError> {
         let base =
             Url::parse(&endpoint.uri).and_then(|url| url.join("/api/")).map_err(|_| ConnectError::Uri(endpoint.uri.clone()))?;
-        let mut builder = Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .pool_idle_timeout(POOL_IDLE)
-            .tcp_nodelay(true)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .tls_backend_preconfigured(client_config(endpoint.ca_pem.as_deref())?);
+        let mut builder = client(endpoint.ca_pem.as_deref())?.connect_timeout(CONNECT_TIMEOUT).pool_idle_timeout(POOL_IDLE);
         if let (Some(address), Some(host)) = (endpoint.address, base.host_str()) {
             builder = builder.resolve(host, address);
         }

@@ -12,8 +12,7 @@ use std::time::Duration;
 use entente_core::cluster::serving::Beat;
 use reqwest::{Client, Url};
 
-use super::http::ConnectError;
-use crate::tls::client_config;
+use super::http::{self, ConnectError};
 
 /// One node's HTTP API.
 #[derive(Debug)]
@@ -26,12 +25,7 @@ impl NodePulse {
     /// `uri` is that of the whole broker, which its certificate names; `address` is the node's. Nothing is sent yet.
     pub fn new(uri: &str, address: SocketAddr, ca_pem: Option<&[u8]>) -> Result<Self, ConnectError> {
         let url = Url::parse(uri).map_err(|_| ConnectError::Uri(uri.to_owned()))?;
-        let mut builder = Client::builder()
-            .pool_max_idle_per_host(1)
-            .tcp_nodelay(true)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .tls_backend_preconfigured(client_config(ca_pem)?);
+        let mut builder = http::client(ca_pem)?.pool_max_idle_per_host(1);
         if let Some(host) = url.host_str() {
             builder = builder.resolve(host, address);
         }
