@@ -10,6 +10,7 @@ mod drift;
 mod example;
 mod filters;
 mod foreign;
+mod mqtt;
 mod order_of_deletion;
 mod orphans;
 mod queue;
