@@ -8,6 +8,7 @@ mod crash;
 mod deletion;
 mod drift;
 mod example;
+mod external;
 mod filters;
 mod foreign;
 mod mqtt;

@@ -4,6 +4,7 @@
 
 mod actions;
 mod answers;
+mod guard;
 mod http;
 mod users;
 
@@ -35,7 +36,12 @@ pub struct RabbitMq {
 impl RabbitMq {
     /// Prepares a client; nothing is sent yet. Fails if the URI or a certificate cannot be read.
     pub fn new(endpoint: Endpoint) -> Result<Self, ConnectError> {
-        Ok(Self { http: Http::new(endpoint)? })
+        Ok(Self { http: Http::new(endpoint, false)? })
+    }
+
+    /// The same for an address that somebody else chose: it never leads to the own machine.
+    pub fn elsewhere(endpoint: Endpoint) -> Result<Self, ConnectError> {
+        Ok(Self { http: Http::new(endpoint, true)? })
     }
 }
 
@@ -49,6 +55,14 @@ impl BrokerAdmin for RabbitMq {
     async fn nodes(&self) -> Result<Vec<Node>, AdminError> {
         let answer: Vec<answers::Node> = self.http.get(&path(&["nodes"])?).await?;
         Ok(answer.into_iter().map(Into::into).collect())
+    }
+
+    async fn own_tags(&self) -> Result<Vec<String>, AdminError> {
+        self.read_own_tags().await
+    }
+
+    async fn ensure_own_rights(&self, virtual_host: &str) -> Result<(), AdminError> {
+        self.grant_self(virtual_host).await
     }
 
     async fn virtual_hosts(&self) -> Result<Vec<Listed>, AdminError> {
