@@ -32,21 +32,21 @@ mkdir -p "$CACHE/clients"
 # One at a time, and whole or not at all.
 exec 9>"$CACHE/clients/lock"
 flock 9
-there=$CACHE/clients/$key
-if [ ! -e "$there/complete" ]; then
-  rm -rf "$there"
-  mkdir "$there"
+home=$CACHE/clients/$key
+if [ ! -e "$home/complete" ]; then
+  rm -rf "$home"
+  mkdir "$home"
   say "clients of others: rhea and MQTT.js"
-  cp "$HERE"/package{,-lock}.json "$there/"
-  npm ci --prefix "$there" --ignore-scripts --no-audit --no-fund --loglevel=error ||
+  cp "$HERE"/package{,-lock}.json "$home/"
+  npm ci --prefix "$home" --ignore-scripts --no-audit --no-fund --loglevel=error ||
     die "npm cannot install e2e/clients/package-lock.json; is its registry reached? 'npm ping' tells"
   say "clients of others: Qpid Proton for Python; it is compiled, which takes about half a minute"
-  python3 -m venv "$there/python"
-  "$there/python/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$HERE/requirements.txt" ||
+  python3 -m venv "$home/python"
+  "$home/python/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$HERE/requirements.txt" ||
     die "pip cannot install e2e/clients/requirements.txt; is its index reached, and does the compiler's error above say what is missing?"
-  "$there/python/bin/python" -c 'import proton, sys; sys.exit(not proton.SSL.present())' ||
+  "$home/python/bin/python" -c 'import proton, sys; sys.exit(not proton.SSL.present())' ||
     die "Qpid Proton was compiled without TLS: it did not find OpenSSL's headers (libssl-dev)"
-  touch "$there/complete"
-  note "they are in $there"
+  touch "$home/complete"
+  note "they are in $home"
 fi
-echo "$there" >&3
+echo "$home" >&3
