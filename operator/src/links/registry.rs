@@ -7,6 +7,7 @@ use std::time::Duration;
 use entente_broker::rabbitmq::{Endpoint, RabbitMq};
 use entente_core::client::secret::Endpoint as ClientEndpoint;
 use entente_core::cluster::names;
+use entente_core::topology::affected::present;
 use entente_crds::Broker;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -170,9 +171,14 @@ impl Links {
             }
         };
         let mut links = self.by_uid.lock().await;
-        if links.get(&uid).is_some_and(|slot| slot.access != access) {
-            tracing::info!(broker = entente_core::object::broker_key(broker), "credentials or address changed");
-            links.remove(&uid);
+        let outdated = links.get(&uid).is_some_and(|slot| slot.access != access);
+        if let Some(slot) = outdated.then(|| links.remove(&uid)).flatten() {
+            tracing::info!(broker = slot.link.key, "credentials or address changed");
+            // The new link knows no virtual host until it is asked for one: nothing in them would be kept.
+            for host in slot.link.hosts() {
+                let all = host.look(|seen| seen.map(present)).unwrap_or_default();
+                all.iter().for_each(|owner| self.wakers.wake(&host.name, owner));
+            }
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Names that somebody else chose, resolved.
 
+use std::error::Error;
 use std::net::SocketAddr;
 
 use entente_core::cluster::external::may_connect;
@@ -12,15 +13,17 @@ pub struct Guarded;
 
 impl Resolve for Guarded {
     fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed: Vec<SocketAddr> = found.filter(|address| may_connect(address.ip())).collect();
-            if allowed.is_empty() {
-                return Err("its name leads to the operator's own machine or to a link-local address".into());
-            }
-            Ok(Box::new(allowed.into_iter()) as Addrs)
-        })
+        Box::pin(elsewhere(name))
     }
+}
+
+async fn elsewhere(name: Name) -> Result<Addrs, Box<dyn Error + Send + Sync>> {
+    let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+    let allowed: Vec<SocketAddr> = found.filter(|address| may_connect(address.ip())).collect();
+    if allowed.is_empty() {
+        return Err("its name leads to the operator's own machine or to a link-local address".into());
+    }
+    Ok(Box::new(allowed.into_iter()))
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ struct Own {
 impl RabbitMq {
     pub(super) async fn read_own_tags(&self) -> Result<Vec<String>, AdminError> {
         let own: Own = self.http.get(&path(&["whoami"])?).await?;
-        Ok(BTreeSet::from(own.tags).into_iter().collect())
+        Ok(BTreeSet::<String>::from(own.tags).into_iter().collect())
     }
 
     pub(super) async fn grant_self(&self, virtual_host: &str) -> Result<(), AdminError> {

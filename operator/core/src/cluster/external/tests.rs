@@ -169,7 +169,9 @@ fn only_what_filters_needs_filters() {
     assert_eq!(refusal.reason, reasons::FILTERS_NOT_SUPPORTED);
     assert!(refusal.message.contains(FILTER_PLUGIN) && refusal.message.contains("remove spec.taps"), "{}", refusal.message);
     let spec = json!({"topicRef": {"name": "t"}});
-    let subscription = Subscription::new("s", serde_json::from_value(spec).unwrap()).validate().unwrap();
+    let mut subscription = Subscription::new("s", serde_json::from_value(spec).unwrap());
+    subscription.metadata.namespace = Some("shop".into());
+    let subscription = subscription.validate().unwrap();
     assert!(lacks_filters(&main, &Subscription::desired(&subscription).usable, Subscription::KIND).is_some());
     let topic = Topic::new("t", serde_json::from_value(json!({})).unwrap()).validate().unwrap();
     assert!(lacks_filters(&main, &Topic::desired(&topic).usable, Topic::KIND).is_some());
