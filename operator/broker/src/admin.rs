@@ -57,6 +57,8 @@ pub struct Overview {
     pub version: String,
     /// Name of the cluster.
     pub cluster_name: String,
+    /// Exchange types of the node that answers.
+    pub exchange_types: Vec<String>,
 }
 
 /// A member of the cluster.

@@ -69,7 +69,7 @@ impl FakeBroker {
 impl BrokerAdmin for FakeBroker {
     async fn overview(&self) -> Result<Overview, AdminError> {
         drop(self.called()?);
-        Ok(Overview { version: "4.3.6".into(), cluster_name: "fake".into() })
+        Ok(Overview { version: "4.3.6".into(), cluster_name: "fake".into(), exchange_types: Vec::new() })
     }
 
     async fn nodes(&self) -> Result<Vec<Node>, AdminError> {

@@ -27,9 +27,12 @@ impl BrokerProbe for Scripted {
     async fn probe_external(&self, _: &Broker) -> Result<SeenExternal, Trouble> {
         let tags = vec!["administrator".to_owned()];
         match self.0.lock().unwrap().clone() {
-            Ok(Seen { nodes, version }) => {
-                Ok(SeenExternal { version, nodes: nodes.into_iter().map(|node| (node, Some(Vec::new()))).collect(), tags })
-            }
+            Ok(Seen { nodes, version }) => Ok(SeenExternal {
+                version,
+                exchange_types: Vec::new(),
+                nodes: nodes.into_iter().map(|node| (node, Some(Vec::new()))).collect(),
+                tags,
+            }),
             Err(why) => Err(Trouble::Silent(why)),
         }
     }

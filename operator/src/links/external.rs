@@ -76,7 +76,7 @@ pub async fn probe(links: &Links, broker: &Broker) -> Result<SeenExternal, Troub
         .into_iter()
         .map(|entente_broker::admin::Node { name, running, alarms, plugins }| (SeenNode { name, running, alarms }, plugins))
         .collect();
-    Ok(SeenExternal { version: overview.version, nodes, tags })
+    Ok(SeenExternal { version: overview.version, exchange_types: overview.exchange_types, nodes, tags })
 }
 
 fn trouble(error: &LinkError) -> Trouble {

@@ -14,6 +14,13 @@ use crate::admin::{AdminError, Node as NodeModel};
 pub struct Overview {
     pub rabbitmq_version: String,
     pub cluster_name: String,
+    #[serde(default)]
+    pub exchange_types: Vec<ExchangeType>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct ExchangeType {
+    pub name: String,
 }
 
 #[derive(Debug, Deserialize)]

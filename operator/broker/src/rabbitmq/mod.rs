@@ -49,7 +49,9 @@ impl RabbitMq {
 impl BrokerAdmin for RabbitMq {
     async fn overview(&self) -> Result<Overview, AdminError> {
         let answer: answers::Overview = self.http.get(&path(&["overview"])?).await?;
-        Ok(Overview { version: answer.rabbitmq_version, cluster_name: answer.cluster_name })
+        let answers::Overview { rabbitmq_version: version, cluster_name, exchange_types } = answer;
+        let exchange_types = exchange_types.into_iter().map(|type_| type_.name).collect();
+        Ok(Overview { version, cluster_name, exchange_types })
     }
 
     async fn nodes(&self) -> Result<Vec<Node>, AdminError> {

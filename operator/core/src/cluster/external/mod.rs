@@ -28,6 +28,8 @@ pub const OLDEST: (u32, u32) = (4, 3);
 pub struct SeenExternal {
     /// Its version.
     pub version: String,
+    /// Exchange types of the node that answers. It knows them at once, and its plugins seconds after its start.
+    pub exchange_types: Vec<String>,
     /// Its nodes, each with the plugins that are enabled, where it says so.
     pub nodes: Vec<(SeenNode, Option<Vec<String>>)>,
     /// Tags of the user that the operator logs in as.
@@ -35,9 +37,17 @@ pub struct SeenExternal {
 }
 
 impl SeenExternal {
+    /// Whether it filters, on every node that runs: then nobody is named. `None` while that is not known.
+    pub fn without_filters(&self) -> Option<Vec<&str>> {
+        if self.exchange_types.iter().any(|known| known == SQL_EXCHANGE) {
+            return self.without(FILTER_PLUGIN);
+        }
+        Some(self.without(FILTER_PLUGIN).filter(|lacking| !lacking.is_empty()).unwrap_or_else(|| vec!["the node that answers"]))
+    }
+
     /// Nodes that run without a plugin. One that does not run says nothing of its own. `None` while one that runs does not
     /// say: that is not the same as having none (invariant I5).
-    pub fn without(&self, plugin: &str) -> Option<Vec<&str>> {
+    fn without(&self, plugin: &str) -> Option<Vec<&str>> {
         let mut lacking = Vec::new();
         for (node, plugins) in self.nodes.iter().filter(|(node, _)| node.running) {
             if !plugins.as_ref()?.iter().any(|known| known == plugin) {

@@ -161,14 +161,14 @@ fn seen_ready(broker: &Broker, seen: &SeenExternal, secret: &str) -> Verdict {
         let message = format!("RabbitMQ stops all publishers, since resources are short ({})", alarms.join("; "));
         return no(RESOURCE_ALARM, message);
     }
-    let lacking = seen.without(FILTER_PLUGIN).is_some_and(|lacking| !lacking.is_empty());
+    let lacking = seen.without_filters().is_some_and(|lacking| !lacking.is_empty());
     let lacks = if lacking { "; it cannot filter, see FiltersSupported" } else { "" };
     yes(format!("RabbitMQ {is} answers, {running} of {all} nodes run{lacks}"))
 }
 
 /// `None` while a node does not say: what was seen before stays.
 fn filters(seen: &SeenExternal) -> Option<Verdict> {
-    let without = seen.without(FILTER_PLUGIN)?;
+    let without = seen.without_filters()?;
     if without.is_empty() {
         return Some(yes(format!("the plugin {FILTER_PLUGIN} is enabled on every node that runs")));
     }

@@ -20,8 +20,14 @@ fn external() -> Broker {
 
 fn seen(plugins: &[&str]) -> SeenExternal {
     let node = SeenNode { name: "rabbit@a".into(), running: true, alarms: Vec::new() };
-    let plugins = plugins.iter().map(|plugin| (*plugin).to_owned()).collect();
-    SeenExternal { version: "4.3.6".into(), nodes: vec![(node, Some(plugins))], tags: vec!["administrator".into()] }
+    let filters = |plugin: &&str| (*plugin == FILTER_PLUGIN).then(|| SQL_EXCHANGE.to_owned());
+    let exchange_types = plugins.iter().filter_map(filters).collect();
+    SeenExternal {
+        version: "4.3.6".into(),
+        exchange_types,
+        nodes: vec![(node, Some(plugins.iter().map(|plugin| (*plugin).to_owned()).collect()))],
+        tags: vec!["administrator".into()],
+    }
 }
 
 fn at(second: i64) -> Timestamp {
@@ -76,15 +82,17 @@ fn what_it_lacks_is_a_condition_and_it_serves_all_the_same() {
 fn a_node_without_the_plugin_is_enough_for_a_no() {
     let mut two = seen(&[FILTER_PLUGIN]);
     two.nodes.push((SeenNode { name: "rabbit@b".into(), running: true, alarms: Vec::new() }, Some(Vec::new())));
-    assert_eq!(two.without(FILTER_PLUGIN).unwrap(), ["rabbit@b"]);
+    assert_eq!(two.without_filters().unwrap(), ["rabbit@b"]);
     two.nodes[1].0.running = false;
-    assert!(two.without(FILTER_PLUGIN).unwrap().is_empty(), "one that is down says nothing");
+    assert!(two.without_filters().unwrap().is_empty(), "one that is down says nothing");
     two.nodes[0].1 = None;
-    assert_eq!(two.without(FILTER_PLUGIN), None, "not said yet");
+    assert_eq!(two.without_filters(), None, "not said yet");
     let mut main = external();
     look(&mut main, Look::Seen(&seen(&[FILTER_PLUGIN])));
     let after = look(&mut main, Look::Seen(&two));
     assert_eq!(condition(&after, types::FILTERS_SUPPORTED).0, "True", "as last seen");
+    two.exchange_types.clear();
+    assert_eq!(two.without_filters().unwrap(), ["the node that answers"], "it knows that at once");
 }
 
 #[test]
