@@ -88,7 +88,7 @@ async fn attend(
 }
 
 async fn connect(access: &Access, queue: &str) -> Result<EventStream, Error> {
-    let Access { endpoint, host, amqp_port } = access;
+    let Access { endpoint, host, amqp_port, amqp_tls: _, external: _ } = access;
     let mut options = ConnectOptions::new(host.clone(), *amqp_port, endpoint.username.clone(), endpoint.password.clone());
     options.tls = endpoint.ca_pem.as_deref().map(|pem| Tls::from_ca_pem(pem, host)).transpose()?;
     EventStream::connect(&options, queue).await

@@ -63,6 +63,8 @@ pub struct Link {
     wakers: Wakers,
     /// Its users, where a Client needs them.
     pub users: Users,
+    /// Whether somebody else runs it: then also who we are there can change.
+    pub external: bool,
     metrics: Metrics,
 }
 
@@ -97,6 +99,7 @@ impl Link {
             hosts: Mutex::default(),
             wakers,
             users: Users::default(),
+            external: false,
             metrics,
         }
     }
@@ -201,11 +204,18 @@ impl Link {
         limits: &[(&'static str, Option<i64>)],
     ) -> Result<(), LinkError> {
         let missing = || host.look(|observed| foundation::diff(wanted, limits, observed));
-        if missing()?.is_empty() {
+        let may_write = || !self.external || host.is_granted();
+        if missing()?.is_empty() && may_write() {
             return Ok(());
         }
         let _one_at_a_time = host.foundation.lock().await;
-        self.run(host, &missing()?).await
+        let plan = missing()?;
+        // The virtual host first, where it is not there: rights in none cannot be given. Whoever makes one has them.
+        if !may_write() && host.look(|seen| seen.is_some()) {
+            self.read(|admin| admin.ensure_own_rights(&host.name)).await?;
+            host.note_granted();
+        }
+        self.run(host, &plan).await
     }
 
     /// Runs a plan in order. Stops after the step in which something failed; what succeeded is noted.

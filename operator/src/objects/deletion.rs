@@ -18,6 +18,7 @@ use entente_core::topology::model::{Arguments, Policy, QueueKind};
 use entente_core::topology::names::closing_policy;
 use entente_core::topology::observed::ObservedVirtualHost;
 use entente_core::topology::plan::{Action as Change, Plan};
+use entente_crds::Broker;
 use entente_crds::condition::reasons;
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -68,7 +69,7 @@ pub async fn reconcile<K: Kind>(object: &K, ctx: &Context<K>) -> Result<Action, 
     }
     let link = match ctx.links.get(&broker).await {
         Ok(link) => link,
-        Err(NoLink::NoCredentials(_)) => {
+        Err(error) if no_credentials(&broker, &error) => {
             return release(ctx, object, "the Broker's credentials are gone; nothing was deleted in the broker").await;
         }
         Err(error) => return wait(ctx, object, &error.to_string()).await,
@@ -113,6 +114,16 @@ async fn delete<K: Kind>(ctx: &Context<K>, object: &K, link: &Link, host: &Host)
     link.run(host, &plan).await?;
     open(link, host, &closes).await?;
     Ok(release(ctx, object, "deleted in the broker").await)
+}
+
+/// Whether nothing is left that could be logged in with. An own Secret that was spoilt is made anew; an external Broker's may
+/// stay so, and must hold nothing up (invariant I4).
+pub fn no_credentials(broker: &Broker, error: &NoLink) -> bool {
+    match error {
+        NoLink::NoCredentials(_) => true,
+        NoLink::BadCredentials(..) => broker.spec.external.is_some(),
+        NoLink::Api(_) => false,
+    }
 }
 
 /// Closes the queue to new messages, lets the counters catch up, and looks again.

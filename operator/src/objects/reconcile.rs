@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use entente_broker::admin::AdminError;
+use entente_core::cluster::external::{barrier, lacks_filters};
 use entente_core::conditions::is_true;
 use entente_core::object::{Outcome, Place, Refusal, Stages, is_paused};
 use entente_core::topology::diff::{Conflict, Desired, diff, waiting};
@@ -76,6 +77,12 @@ pub async fn reconcile<K: Kind>(object: &K, ctx: &Context<K>) -> Result<Action, 
             return end(ctx, &object, &outcome, None, Action::requeue(LOOK_AGAIN)).await;
         }
     };
+    // What is to be seen at once is not asked of the broker again and again.
+    let stands_in_the_way = barrier(&broker).or_else(|| lacks_filters(&broker, &K::desired(&settings).usable, K::KIND));
+    if let Some(Refusal { reason, message }) = stands_in_the_way {
+        let place = Place { broker: &broker, virtual_host: &virtual_host, settings: Some(&settings), observed: None };
+        return end(ctx, &object, &Outcome::NotReady { reason, message }, Some(place), Action::requeue(LOOK_AGAIN)).await;
+    }
     let link = match ctx.links.get(&broker).await {
         Ok(link) => link,
         Err(no_link) => {

@@ -69,6 +69,11 @@ pub fn topic_exchange(topic: &str) -> String {
     format!("topic.{topic}")
 }
 
+/// Whether an exchange is that of a Topic.
+pub fn is_topic_exchange(name: &str) -> bool {
+    name.strip_prefix("topic.").is_some_and(|topic| !topic.contains('.'))
+}
+
 /// No Queue or Topic can be called so: `queue.dead` would be an exchange, and the dead letters of a Queue `queue`.
 pub const RESERVED: &str = "dead";
 
