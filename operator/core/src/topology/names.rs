@@ -6,11 +6,17 @@
 //! | Object | queues | exchanges | policies |
 //! | --- | --- | --- | --- |
 //! | Queue `q` | `q`, `q.dead` | `queue.q` | `entente.queue.q`, `entente.closed.q` |
-//! | Topic `t` | `topic.t.dead` | `topic.t`, `topic.t.dead` | `entente.topic.t` |
+//! | Topic `t` | `topic.t.dead`, `topic.t.retained` | `topic.t`, `topic.t.dead` | `entente.topic.t`, `entente.queue.topic.t.retained` |
 //! | Subscription `s` of namespace `n` | `subscription.n.s`, `subscription.n.s.dead` | | `entente.queue.subscription.n.s` |
+//!
+//! While the past is replayed into a Subscription's queue, there are besides the exchanges `subscription.n.s.past` and
+//! `subscription.n.s.seam` and the stream `subscription.n.s.seam`, see [`crate::subscription::replay`].
 
 /// Suffix of an own dead-letter queue.
 pub const DEAD_LETTER_SUFFIX: &str = ".dead";
+const RETAINED_SUFFIX: &str = ".retained";
+const PAST_SUFFIX: &str = ".past";
+const SEAM_SUFFIX: &str = ".seam";
 const QUEUE_POLICY: &str = "entente.queue.";
 const TOPIC_POLICY: &str = "entente.topic.";
 /// Not a suffix of the queue's own policy: a Subscription may be called `closed`.
@@ -57,6 +63,27 @@ pub fn unrouted_queue(topic: &str) -> String {
     format!("topic.{topic}{DEAD_LETTER_SUFFIX}")
 }
 
+/// Name of the stream with what a Topic has kept.
+pub fn retained(topic: &str) -> String {
+    format!("topic.{topic}{RETAINED_SUFFIX}")
+}
+
+/// Name of the exchange whose being there says that the past is being replayed into a Subscription's queue.
+pub fn past_mark(queue: &str) -> String {
+    format!("{queue}{PAST_SUFFIX}")
+}
+
+/// Name of the exchange that gives what comes to a Subscription's queue and to a stream, and of that stream.
+pub fn seam(queue: &str) -> String {
+    format!("{queue}{SEAM_SUFFIX}")
+}
+
+/// Whether a queue holds only copies of what has been, which are not for anybody to consume.
+pub fn is_history(queue: &str) -> bool {
+    let parts: Vec<&str> = queue.split('.').collect();
+    matches!(parts[..], ["topic", _, "retained"] | ["subscription", _, _, "seam"])
+}
+
 /// Name of a Subscription's queue. The namespace is in it, as several namespaces may subscribe to one Topic.
 pub fn subscription_queue(namespace: &str, name: &str) -> String {
     format!("subscription.{namespace}.{name}")
@@ -99,8 +126,8 @@ impl Owner {
         let parts: Vec<&str> = name.split('.').collect();
         match parts[..] {
             [queue] | [queue, "dead"] => Some(Self::Queue(queue.to_owned())),
-            ["topic", topic, "dead"] => Some(Self::Topic(topic.to_owned())),
-            ["subscription", namespace, name] | ["subscription", namespace, name, "dead"] => {
+            ["topic", topic, "dead" | "retained"] => Some(Self::Topic(topic.to_owned())),
+            ["subscription", namespace, name] | ["subscription", namespace, name, "dead" | "seam"] => {
                 Some(Self::Subscription { namespace: namespace.to_owned(), name: name.to_owned() })
             }
             _ => None,
@@ -113,6 +140,9 @@ impl Owner {
         match parts[..] {
             ["topic", topic] | ["topic", topic, "dead"] => Some(Self::Topic(topic.to_owned())),
             ["queue", queue] => Some(Self::Queue(queue.to_owned())),
+            ["subscription", namespace, name, "past" | "seam"] => {
+                Some(Self::Subscription { namespace: namespace.to_owned(), name: name.to_owned() })
+            }
             _ => None,
         }
     }
@@ -141,6 +171,9 @@ mod tests {
             Just("subscription".to_owned()),
             Just("entente".to_owned()),
             Just("closed".to_owned()),
+            Just("retained".to_owned()),
+            Just("past".to_owned()),
+            Just("seam".to_owned()),
         ]
     }
 
@@ -150,11 +183,15 @@ mod tests {
                 (vec![name.clone(), dead_letter_queue(name)], vec![front(name)], vec![queue_policy(name), closing_policy(name)])
             }
             Owner::Topic(name) => {
-                (vec![unrouted_queue(name)], vec![topic_exchange(name), unrouted_queue(name)], vec![topic_policy(name)])
+                let (kept, unrouted) = (retained(name), unrouted_queue(name));
+                let policies = vec![topic_policy(name), queue_policy(&kept)];
+                (vec![unrouted.clone(), kept], vec![topic_exchange(name), unrouted], policies)
             }
             Owner::Subscription { namespace, name } => {
                 let queue = subscription_queue(namespace, name);
-                (vec![queue.clone(), dead_letter_queue(&queue)], vec![], vec![queue_policy(&queue), closing_policy(&queue)])
+                let exchanges = vec![past_mark(&queue), seam(&queue)];
+                let policies = vec![queue_policy(&queue), closing_policy(&queue)];
+                (vec![queue.clone(), dead_letter_queue(&queue), seam(&queue)], exchanges, policies)
             }
         }
     }
@@ -197,6 +234,16 @@ mod tests {
                 prop_assert!(!names(&queue).0.contains(&exchange), "{} is both", exchange);
             }
         }
+    }
+
+    #[test]
+    fn what_is_to_be_consumed_is_no_history() {
+        assert!(is_history(&retained("t")) && is_history(&seam(&subscription_queue("n", "s"))));
+        let queue = subscription_queue("n", "seam");
+        for name in ["q", "q.dead", "retained", &queue, &subscription_queue("topic", "retained"), &unrouted_queue("retained")] {
+            assert!(!is_history(name), "{name}");
+        }
+        assert!(!is_history(&dead_letter_queue(&queue)));
     }
 
     #[test]
