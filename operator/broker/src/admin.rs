@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use entente_core::orphans::Listed;
+use entente_core::topology::model::Binding;
 use entente_core::topology::observed::{ObservedQueue, ObservedVirtualHost};
 use entente_core::topology::plan::Action;
 
@@ -37,6 +38,17 @@ pub trait BrokerAdmin: UserAdmin + Send + Sync + fmt::Debug {
 
     /// Carries out one action. Idempotent: what is there already, or gone already, is success.
     async fn execute(&self, virtual_host: &str, action: &Action) -> Result<(), AdminError>;
+
+    /// Binds an exchange to another exchange, which is the binding's destination. Idempotent.
+    async fn bind_exchange(&self, virtual_host: &str, binding: &Binding) -> Result<(), AdminError>;
+
+    /// The arguments of a binding of one exchange to another, if there is one.
+    async fn exchange_binding(
+        &self,
+        virtual_host: &str,
+        source: &str,
+        destination: &str,
+    ) -> Result<Option<BTreeMap<String, String>>, AdminError>;
 
     /// Makes a queue that takes the broker's events of these routing keys and goes by itself when
     /// nobody has read it for `idle`.

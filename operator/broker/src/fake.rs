@@ -1,12 +1,13 @@
 //! A broker in memory, for unit tests of what uses one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use entente_core::client::users::{ObservedUsers, UserAction};
 use entente_core::orphans::Listed;
+use entente_core::topology::model::Binding;
 use entente_core::topology::observed::{Counts, ObservedQueue, ObservedVirtualHost};
 use entente_core::topology::plan::Action;
 
@@ -22,6 +23,8 @@ pub struct FakeBroker {
 #[derive(Debug, Default)]
 struct State {
     hosts: BTreeMap<String, ObservedVirtualHost>,
+    /// Bindings of exchanges to exchanges, by virtual host.
+    exchange_bindings: BTreeSet<(String, Binding)>,
     users: ObservedUsers,
     failure: Option<AdminError>,
     calls: usize,
@@ -112,6 +115,26 @@ impl BrokerAdmin for FakeBroker {
             seen.counts.get_or_insert(Counts::default());
         }
         Ok(())
+    }
+
+    async fn bind_exchange(&self, virtual_host: &str, binding: &Binding) -> Result<(), AdminError> {
+        let mut state = self.called()?;
+        state.written.push(format!("bind {} to the exchange {}", binding.source, binding.destination));
+        state.exchange_bindings.insert((virtual_host.to_owned(), binding.clone()));
+        Ok(())
+    }
+
+    async fn exchange_binding(
+        &self,
+        virtual_host: &str,
+        source: &str,
+        destination: &str,
+    ) -> Result<Option<BTreeMap<String, String>>, AdminError> {
+        let state = self.called()?;
+        let mut all = state.exchange_bindings.iter();
+        let found =
+            all.find(|(host, binding)| host == virtual_host && binding.source == source && binding.destination == destination);
+        Ok(found.map(|(_, binding)| binding.arguments.clone()))
     }
 
     async fn open_event_queue(&self, _: &str, _: &[&str], _: Duration) -> Result<(), AdminError> {

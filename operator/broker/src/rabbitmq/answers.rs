@@ -143,6 +143,15 @@ impl From<Policy> for (String, PolicyModel) {
     }
 }
 
+/// Those of another type stand as their JSON text.
+fn texts(arguments: Arguments) -> BTreeMap<String, String> {
+    let text = |(name, value): (String, Value)| match value {
+        Value::String(text) => (name, text),
+        other => (name, other.to_string()),
+    };
+    arguments.into_iter().map(text).collect()
+}
+
 #[derive(Debug, Deserialize)]
 pub struct Binding {
     source: String,
@@ -159,17 +168,18 @@ impl Binding {
     /// Without those of the default exchange, which every queue has.
     pub fn ours(self) -> Option<BindingModel> {
         let Self { source, destination, destination_type, routing_key, arguments, properties_key: _ } = self;
-        let text = |(name, value): (String, Value)| match value {
-            Value::String(text) => (name, text),
-            other => (name, other.to_string()),
-        };
-        let arguments = arguments.into_iter().map(text).collect();
+        let arguments = texts(arguments);
         (!source.is_empty() && destination_type == "queue").then_some(BindingModel {
             source,
             destination,
             routing_key,
             arguments,
         })
+    }
+
+    /// Its arguments alone.
+    pub fn into_arguments(self) -> BTreeMap<String, String> {
+        texts(self.arguments)
     }
 
     /// The binding, with the name that the HTTP API has for it.

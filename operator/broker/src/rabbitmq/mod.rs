@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use entente_core::orphans::Listed;
+use entente_core::topology::model::Binding;
 use entente_core::topology::observed::{ObservedQueue, ObservedVirtualHost};
 use entente_core::topology::plan::Action;
 use futures::try_join;
@@ -113,6 +114,26 @@ impl BrokerAdmin for RabbitMq {
 
     async fn execute(&self, virtual_host: &str, action: &Action) -> Result<(), AdminError> {
         actions::execute(&self.http, virtual_host, action).await
+    }
+
+    async fn bind_exchange(&self, virtual_host: &str, binding: &Binding) -> Result<(), AdminError> {
+        let Binding { source, destination, routing_key, arguments } = binding;
+        let path = path(&["bindings", virtual_host, "e", source, "e", destination])?;
+        self.http.post(&path, &json!({"routing_key": routing_key, "arguments": arguments})).await
+    }
+
+    async fn exchange_binding(
+        &self,
+        virtual_host: &str,
+        source: &str,
+        destination: &str,
+    ) -> Result<Option<BTreeMap<String, String>>, AdminError> {
+        let path = path(&["bindings", virtual_host, "e", source, "e", destination])?;
+        let found: Vec<answers::Binding> = match self.http.get(&path).await {
+            Err(AdminError::NotFound(_)) => Vec::new(),
+            answer => answer?,
+        };
+        Ok(found.into_iter().next().map(answers::Binding::into_arguments))
     }
 
     async fn open_event_queue(&self, queue: &str, routing_keys: &[&str], idle: Duration) -> Result<(), AdminError> {
