@@ -14,7 +14,7 @@ use entente_broker::admin::AdminError;
 use entente_core::object::{Decision, Outcome};
 use entente_core::topology::foundation::owner_tag;
 use entente_core::topology::model::{Arguments, Policy, QueueKind};
-use entente_core::topology::names::{closing_policy, exactly};
+use entente_core::topology::names::{closing_policy, exactly, is_history};
 use entente_core::topology::observed::ObservedVirtualHost;
 use entente_core::topology::plan::{Action as Change, Plan};
 use entente_crds::condition::reasons;
@@ -84,6 +84,7 @@ pub async fn reconcile<K: Kind>(object: &K, ctx: &Context<K>) -> Result<Action, 
 }
 
 async fn delete<K: Kind>(ctx: &Context<K>, object: &K, link: &Link, host: &Host) -> Result<Result<Action, Error>, LinkError> {
+    ctx.replays.stop(link, host, &object.closes());
     // Afresh, whatever the policy: a leader that was killed may have declared something after this one's last look.
     link.refresh(host).await?;
     let (ours, decision) = host.look(|observed| {
@@ -119,7 +120,8 @@ async fn delete<K: Kind>(ctx: &Context<K>, object: &K, link: &Link, host: &Host)
 /// The counters lag behind by seconds, so that a message accepted a moment ago may not be among them.
 async fn is_surely_empty<K: Kind>(link: &Link, host: &Host, object: &K, deletion: &Plan) -> Result<bool, LinkError> {
     let deleted = |action: &Change| match action {
-        Change::DeleteQueue { name } => Some(name.clone()),
+        // What holds but copies of what has been is never empty, and nobody can empty it.
+        Change::DeleteQueue { name } if !is_history(name) => Some(name.clone()),
         _ => None,
     };
     let queues: Vec<String> = deletion.actions().filter_map(deleted).collect();
