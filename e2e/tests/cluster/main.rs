@@ -14,5 +14,6 @@ mod orphans;
 mod queue;
 mod redrive;
 mod refusal;
+mod retention;
 mod secrecy;
 mod topic;
