@@ -62,6 +62,10 @@ pub mod reasons {
     pub const TOPIC_NOT_USABLE: &str = "TopicNotUsable";
     /// The Topic exists but is not in the broker yet.
     pub const TOPIC_NOT_READY: &str = "TopicNotReady";
+    /// A Subscription begins in the past, and its Topic keeps none.
+    pub const NOT_RETAINED: &str = "NotRetained";
+    /// The past is being replayed into the queue of a Subscription.
+    pub const REPLAYING: &str = "Replaying";
     /// Deletion waits until the queue is empty.
     pub const NOT_EMPTY: &str = "NotEmpty";
     /// Deletion is under way.

@@ -19,6 +19,7 @@ mod partitions;
 mod queue;
 mod redrive;
 mod refusal;
+mod retention;
 mod scaling;
 mod secrecy;
 mod serving;

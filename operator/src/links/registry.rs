@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use entente_broker::amqp::{ConnectOptions, Error, Tls};
 use entente_broker::rabbitmq::{Endpoint, RabbitMq};
 use entente_core::client::secret::Endpoint as ClientEndpoint;
 use entente_core::cluster::names;
@@ -61,6 +62,16 @@ pub struct Access {
 }
 
 impl Access {
+    /// What is needed to send and receive messages in a virtual host.
+    pub fn options(&self, virtual_host: &str) -> Result<ConnectOptions, Error> {
+        let Self { endpoint, host, amqp_port, amqp_tls, external: _ } = self;
+        let mut options = ConnectOptions::new(host.clone(), *amqp_port, endpoint.username.clone(), endpoint.password.clone());
+        virtual_host.clone_into(&mut options.virtual_host);
+        let authority = endpoint.ca_pem.as_deref().filter(|_| *amqp_tls);
+        options.tls = authority.map(|pem| Tls::from_ca_pem(pem, host)).transpose()?;
+        Ok(options)
+    }
+
     /// What a workload needs to connect, without credentials.
     fn client_endpoint(&self) -> ClientEndpoint {
         let ca = self.endpoint.ca_pem.as_ref().map(|pem| String::from_utf8_lossy(pem).into_owned());
@@ -146,6 +157,11 @@ impl Links {
     /// Where clients of a Broker connect, by the link's own knowledge; `None` where there is no link.
     pub async fn endpoint(&self, uid: &str) -> Option<ClientEndpoint> {
         self.by_uid.lock().await.get(uid).map(|slot| slot.access.client_endpoint())
+    }
+
+    /// How a Broker is reached, where there is a link.
+    pub async fn access_to(&self, uid: &str) -> Option<Access> {
+        self.by_uid.lock().await.get(uid).map(|slot| slot.access.clone())
     }
 
     /// Drops a link whose credentials are no longer accepted: the next one reads the Secret again.

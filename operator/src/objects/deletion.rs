@@ -15,7 +15,7 @@ use entente_broker::admin::AdminError;
 use entente_core::object::{Decision, Outcome};
 use entente_core::topology::foundation::owner_tag;
 use entente_core::topology::model::{Arguments, Policy, QueueKind};
-use entente_core::topology::names::closing_policy;
+use entente_core::topology::names::{closing_policy, is_history};
 use entente_core::topology::observed::ObservedVirtualHost;
 use entente_core::topology::plan::{Action as Change, Plan};
 use entente_crds::Broker;
@@ -86,6 +86,7 @@ pub async fn reconcile<K: Kind>(object: &K, ctx: &Context<K>) -> Result<Action, 
 }
 
 async fn delete<K: Kind>(ctx: &Context<K>, object: &K, link: &Link, host: &Host) -> Result<Result<Action, Error>, LinkError> {
+    ctx.replays.stop(link, host, &object.closes());
     // Afresh, whatever the policy: a leader that was killed may have declared something after this one's last look.
     link.refresh(host).await?;
     let (ours, decision) = host.look(|observed| {
@@ -131,7 +132,8 @@ pub fn no_credentials(broker: &Broker, error: &NoLink) -> bool {
 /// The counters lag behind by seconds, so that a message accepted a moment ago may not be among them.
 async fn is_surely_empty<K: Kind>(link: &Link, host: &Host, object: &K, deletion: &Plan) -> Result<bool, LinkError> {
     let deleted = |action: &Change| match action {
-        Change::DeleteQueue { name } => Some(name.clone()),
+        // What holds but copies of what has been is never empty, and nobody can empty it.
+        Change::DeleteQueue { name } if !is_history(name) => Some(name.clone()),
         _ => None,
     };
     let queues: Vec<String> = deletion.actions().filter_map(deleted).collect();
