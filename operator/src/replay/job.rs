@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use entente_broker::amqp::Connection;
 use entente_broker::amqp::replay::{Past, Places, Progress, give_rest};
+use entente_broker::amqp::{ConnectOptions, Connection};
 use entente_core::subscription::desired::binding;
 use entente_core::subscription::filter::Matcher;
 use entente_core::subscription::replay::{
@@ -62,8 +62,9 @@ impl Job {
         self.make(&stages.usable).await?;
         self.make(&stages.complete).await?;
         let matcher = Matcher::of(&settings.arguments)?;
-        let connection = self.connect().await?;
-        let mut past = Past::begin(&connection.0, &self.stream, &settings.queue.name, settings.start).await.map_err(text)?;
+        let (options, connection) = self.connect().await?;
+        let stream = &self.stream;
+        let mut past = Past::begin(&options, &connection.0, stream, &settings.queue.name, settings.start).await.map_err(text)?;
         past.catch_up(&matcher, progress).await.map_err(text)?;
         // All that takes time is there before the last round.
         self.make(&Desired { claims: Vec::new(), ..at_the_seam(settings, 0) }).await?;
@@ -90,9 +91,9 @@ impl Job {
         let Binding { arguments, .. } = self.bind_live().await?;
         let matcher = Matcher::of(&arguments)?;
         tokio::time::sleep(SETTLE).await;
-        let connection = self.connect().await?;
+        let (options, connection) = self.connect().await?;
         let places = Places { stream: &self.stream, from: replayed_to, ledger: &seam, exchange: &seam };
-        let given = give_rest(&connection.0, places, &matcher, progress).await;
+        let given = give_rest(&options, &connection.0, places, &matcher, progress).await;
         connection.0.close().await.and(given).map_err(text)?;
         self.execute(&Plan::of(Action::Bind(binding(&settings.topic, &settings.queue, &arguments)))).await?;
         // A message that was routed before has come by the other way.
@@ -118,13 +119,14 @@ impl Job {
         Ok(binding)
     }
 
-    async fn connect(&self) -> Result<Wire, String> {
+    async fn connect(&self) -> Result<(ConnectOptions, Wire), String> {
         // Messages of users who put their names into them. A user that is somebody else's is not changed.
         if !self.access.external {
             self.link.impersonate(&self.access.endpoint.username).await.map_err(text)?;
         }
         let options = self.access.options(&self.host.name).map_err(text)?;
-        Connection::connect(&options).await.map(Wire).map_err(text)
+        let connection = Connection::connect(&options).await.map_err(text)?;
+        Ok((options, Wire(connection)))
     }
 
     async fn make(&self, desired: &Desired) -> Result<(), String> {

@@ -118,11 +118,13 @@ impl Rabbit {
     /// All of that, as it is now.
     pub async fn belongings(&self, broker: &BrokerAccess) -> Result<Value> {
         let mut all = serde_json::Map::new();
-        for path in ["definitions/theirs", "definitions/%2F", "users/clerk", "users/owner", "vhosts?columns=name,tags"] {
+        for path in ["definitions/theirs", "definitions/%2F", "users/clerk", "users/owner", "vhosts"] {
             let mut found = broker.get(path).await?.with_context(|| format!("{path} is gone"))?;
             if let Some(hosts) = found.as_array_mut() {
                 hosts.retain(|host| host["name"] != self.namespace.as_str());
                 hosts.sort_by_key(|host| host["name"].to_string());
+                // What they are, and not what flows in them.
+                hosts.iter_mut().for_each(|host| *host = json!({"name": host["name"], "metadata": host["metadata"]}));
             }
             all.insert(path.to_owned(), found);
         }

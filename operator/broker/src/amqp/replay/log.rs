@@ -7,6 +7,7 @@ use crate::amqp::{
     connection::Connection,
     error::Error,
     message::{Incoming, Outgoing},
+    options::ConnectOptions,
     receiver::{Receiver, StreamOffset},
     sender::Sender,
 };
@@ -18,9 +19,12 @@ const CREDIT: u32 = 400;
 /// What is known to be in the stream comes within this, even while it elects a leader.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// A stream that is being read.
+/// A stream that is being read, over a connection of its own: little room is left for what was not read yet, and while that is
+/// full, nothing else comes by this connection. Whoever sends over the same would wait for an outcome or for credit that
+/// is stuck behind messages that he does not read meanwhile.
 #[derive(Debug)]
 pub(super) struct Log {
+    connection: Connection,
     receiver: Receiver,
     next: u64,
     /// Messages that were asked for and have not come.
@@ -39,9 +43,10 @@ pub(super) struct Entry {
 }
 
 impl Log {
-    pub async fn open(connection: &Connection, stream: &str, from: StreamOffset) -> Result<Self, Error> {
+    pub async fn open(options: &ConnectOptions, stream: &str, from: StreamOffset) -> Result<Self, Error> {
+        let connection = Connection::connect(options).await?;
         let receiver = Receiver::attach_to_stream(connection.clone(), &address::queue(stream), from).await?;
-        Ok(Self { receiver, next: 0, asked: 0 })
+        Ok(Self { connection, receiver, next: 0, asked: 0 })
     }
 
     pub async fn next(&mut self) -> Result<Entry, Error> {
@@ -58,8 +63,9 @@ impl Log {
         Ok(Entry { offset, size: delivery.body_len(), content: delivery.content })
     }
 
-    pub async fn close(self) -> Result<(), Error> {
-        self.receiver.close().await
+    /// Ends the connection at once: what was asked for and not read would be in the way of a farewell.
+    pub fn close(self) {
+        self.connection.abort();
     }
 }
 

@@ -15,8 +15,8 @@ use super::{
     message::{copy, is_mark, is_the_mark},
 };
 use crate::amqp::{
-    address, connection::Connection, error::Error, outcome::Outcome, receiver::StreamOffset, redrive::filter::seen,
-    sender::Sender,
+    address, connection::Connection, error::Error, options::ConnectOptions, outcome::Outcome, receiver::StreamOffset,
+    redrive::filter::seen, sender::Sender,
 };
 
 /// Copies on their way at once, and bytes of them.
@@ -34,15 +34,22 @@ pub struct Past {
 }
 
 impl Past {
-    /// From `stream` into `queue`, beginning where `start` says.
-    pub async fn begin(connection: &Connection, stream: &str, queue: &str, start: Start) -> Result<Self, Error> {
+    /// From `stream` into `queue`, beginning where `start` says. What is written goes over `connection`, and what is read over
+    /// another one that is made by `options`.
+    pub async fn begin(
+        options: &ConnectOptions,
+        connection: &Connection,
+        stream: &str,
+        queue: &str,
+        start: Start,
+    ) -> Result<Self, Error> {
         let from = match start {
             Start::Latest => StreamOffset::Next,
             Start::Earliest => StreamOffset::First,
             Start::At(time) => StreamOffset::Time(time),
         };
         Ok(Self {
-            log: Log::open(connection, stream, from).await?,
+            log: Log::open(options, stream, from).await?,
             marker: Marker::of(connection, stream).await?,
             sender: connection.sender(&address::queue(queue)).await?,
             in_flight: FuturesUnordered::new(),
@@ -88,7 +95,7 @@ impl Past {
     /// Closes its links.
     pub async fn close(self) -> Result<(), Error> {
         let Self { log, marker, sender, in_flight: _, bytes: _ } = self;
-        let closed = [log.close().await, marker.close().await, sender.close().await];
-        closed.into_iter().collect()
+        log.close();
+        marker.close().await.and(sender.close().await)
     }
 }

@@ -13,7 +13,8 @@ use super::{
     message::{Digest, Digester, copied_offset, copy, exchange, is_mark, is_the_mark},
 };
 use crate::amqp::{
-    address, connection::Connection, error::Error, message::Incoming, receiver::StreamOffset, redrive::filter::seen,
+    address, connection::Connection, error::Error, message::Incoming, options::ConnectOptions, receiver::StreamOffset,
+    redrive::filter::seen,
 };
 
 /// What is in the stream is in the ledger too after so long, though its sender may not know yet: both were written to at the
@@ -36,11 +37,18 @@ pub struct Places<'a> {
 }
 
 /// Compares, and gives the rest one by one, so that at most one is of unknown fate whatever ends this. Run again, it goes on.
-pub async fn give_rest(connection: &Connection, places: Places<'_>, matcher: &Matcher, progress: &Progress) -> Result<(), Error> {
+/// What is written goes over `connection`, and what is read over others that are made by `options`.
+pub async fn give_rest(
+    options: &ConnectOptions,
+    connection: &Connection,
+    places: Places<'_>,
+    matcher: &Matcher,
+    progress: &Progress,
+) -> Result<(), Error> {
     let digester = Digester::default();
     let mut seam: Seam<Digest> = Seam::default();
     let matches = |message: &Incoming| matcher.matches(&seen(message), Timestamp::now());
-    let mut stream = Reader::open(connection, places.stream, StreamOffset::Offset(places.from)).await?;
+    let mut stream = Reader::open(options, connection, places.stream, StreamOffset::Offset(places.from)).await?;
     stream
         .up_to_the_end(|offset, message| {
             if matches(message) {
@@ -49,7 +57,7 @@ pub async fn give_rest(connection: &Connection, places: Places<'_>, matcher: &Ma
         })
         .await?;
     sleep(LAG).await;
-    let mut ledger = Reader::open(connection, places.ledger, StreamOffset::First).await?;
+    let mut ledger = Reader::open(options, connection, places.ledger, StreamOffset::First).await?;
     ledger
         .up_to_the_end(|_, message| {
             // Nobody else sends to this exchange: what comes by way of the Topic names another one, whatever its sender wrote.
@@ -69,13 +77,19 @@ pub async fn give_rest(connection: &Connection, places: Places<'_>, matcher: &Ma
         })
         .await?;
     stream.close().await?;
-    give(connection, places, &seam.rest(), progress).await
+    give(options, connection, places, &seam.rest(), progress).await
 }
 
-async fn give(connection: &Connection, places: Places<'_>, rest: &[u64], progress: &Progress) -> Result<(), Error> {
+async fn give(
+    options: &ConnectOptions,
+    connection: &Connection,
+    places: Places<'_>,
+    rest: &[u64],
+    progress: &Progress,
+) -> Result<(), Error> {
     let (Some(first), Some(last)) = (rest.first(), rest.last()) else { return Ok(()) };
     let mut sender = connection.sender(&address::exchange(places.exchange, "")).await?;
-    let mut log = Log::open(connection, places.stream, StreamOffset::Offset(*first)).await?;
+    let mut log = Log::open(options, places.stream, StreamOffset::Offset(*first)).await?;
     loop {
         let Entry { offset, content, size: _ } = log.next().await?;
         if rest.binary_search(&offset).is_ok()
@@ -88,7 +102,8 @@ async fn give(connection: &Connection, places: Places<'_>, rest: &[u64], progres
             break;
         }
     }
-    log.close().await.and(sender.close().await)
+    log.close();
+    sender.close().await
 }
 
 /// Reads a stream to its end, and later on to what is its end then.
@@ -98,8 +113,8 @@ struct Reader {
 }
 
 impl Reader {
-    async fn open(connection: &Connection, stream: &str, from: StreamOffset) -> Result<Self, Error> {
-        Ok(Self { log: Log::open(connection, stream, from).await?, marker: Marker::of(connection, stream).await? })
+    async fn open(options: &ConnectOptions, connection: &Connection, stream: &str, from: StreamOffset) -> Result<Self, Error> {
+        Ok(Self { log: Log::open(options, stream, from).await?, marker: Marker::of(connection, stream).await? })
     }
 
     async fn up_to_the_end(&mut self, mut see: impl FnMut(u64, &Incoming)) -> Result<(), Error> {
@@ -116,6 +131,7 @@ impl Reader {
     }
 
     async fn close(self) -> Result<(), Error> {
-        self.log.close().await.and(self.marker.close().await)
+        self.log.close();
+        self.marker.close().await
     }
 }
