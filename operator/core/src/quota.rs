@@ -129,14 +129,14 @@ mod tests {
         assert_eq!(word(&queue("b", json!({"maxBytes": "40"})), &seen), None);
         let message = word(&queue("b", json!({"maxBytes": "41"})), &seen).unwrap();
         assert!(message.contains("at most 40"), "{message}");
-        assert_eq!(used(&seen), Used { queues: 2, bytes: 60, unbounded: 0 }, "its dead-letter queue is one");
+        assert_eq!(used(&seen), Used { queues: 1, bytes: 60, unbounded: 0 });
         assert_eq!(refusal(None, &queue("b", json!({})), &seen), None, "without a limit nothing is");
     }
 
     #[test]
     fn each_part_counts_and_so_does_what_a_topic_keeps() {
         let mut seen = ObservedVirtualHost::default();
-        let parts = json!({"maxBytes": "30", "partitions": {"count": 3, "key": "customer"}});
+        let parts = json!({"maxBytes": "30", "partitions": {"count": 3, "by": "customer"}});
         make(&queue("p", parts), &mut seen);
         assert_eq!(used(&seen).bytes, 90);
         assert!(word(&queue("q", json!({"maxBytes": "11"})), &seen).is_some());
