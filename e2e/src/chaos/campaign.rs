@@ -132,9 +132,9 @@ async fn round(scene: &Scene, nemesis: Nemesis, plans: &[Plan], clock: Clock, ch
     let led = plans.iter().filter(leads).map(|plan| plan.workload.to_string()).collect();
 
     let from = clock.now();
-    fault.strike(&scene.cluster).await.context("strike")?;
+    let asked = fault.strike(&scene.cluster).await.context("strike")?;
     tokio::time::sleep(fault.lasts).await;
-    fault.repair(scene).await.context("repair")?;
+    fault.repair(scene, asked.as_deref()).await.context("repair")?;
     whole(scene, plans, PATIENCE).await?;
     let restored = clock.now();
     tokio::time::sleep(AFTER).await;

@@ -14,6 +14,7 @@ mod foreign;
 mod order_of_deletion;
 mod orphans;
 mod partitions;
+mod planned;
 mod queue;
 mod redrive;
 mod refusal;

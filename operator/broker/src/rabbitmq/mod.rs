@@ -6,6 +6,7 @@ mod actions;
 mod answers;
 mod gauges;
 mod http;
+mod nodes;
 mod pulse;
 mod users;
 

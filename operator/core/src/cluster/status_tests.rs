@@ -12,8 +12,10 @@ fn pods(ready: &[bool]) -> Vec<SeenPod> {
     let pod = |(ordinal, ready): (usize, &bool)| SeenPod {
         name: format!("main-broker-{ordinal}"),
         ready: *ready,
+        since: None,
         terminating: false,
         outdated: false,
+        serving: true,
         trouble: None,
     };
     ready.iter().enumerate().map(pod).collect()
@@ -29,7 +31,8 @@ fn seen(running: &[bool]) -> Seen {
 }
 
 fn view<'a>(pods: &'a [SeenPod], answer: Answer<'a>) -> View<'a> {
-    View { pods, answer, refusal: None, rollout: &Step::Done, growth_refused: None, cluster_domain: "cluster.local" }
+    const IDLE: &Decision = &Decision { work: None, action: None, message: None, balanced: None, switchover: None };
+    View { pods, answer, refusal: None, work: IDLE, growth_refused: None, cluster_domain: "cluster.local" }
 }
 
 fn spec(change: impl FnOnce(&mut BrokerSpec)) -> Broker {
@@ -215,8 +218,8 @@ fn volumes_that_do_not_grow_are_said() {
 #[test]
 fn a_restart_that_goes_on_is_said() {
     let (pods, seen) = (pods(&[true; 3]), seen(&[true; 3]));
-    let rollout = Step::Wait { message: "1 of 3 done".into() };
-    let status = next(&formed(), &spec(|_| {}), &View { rollout: &rollout, ..view(&pods, Answer::Seen(&seen)) }, at(20));
+    let work = Decision { message: Some("1 of 3 done".into()), ..Decision::default() };
+    let status = next(&formed(), &spec(|_| {}), &View { work: &work, ..view(&pods, Answer::Seen(&seen)) }, at(20));
     assert!(conditions::get(&status.conditions, "Ready").unwrap().message.contains("1 of 3 done"));
 }
 
