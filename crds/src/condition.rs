@@ -22,6 +22,10 @@ pub mod types {
     pub const PLANNED_WORK: &str = "PlannedWork";
     /// Whether leaders are spread evenly again after a node was away (absent before that).
     pub const LEADERS_BALANCED: &str = "LeadersBalanced";
+    /// Whether an external Broker has the plugin that Topics, Subscriptions and taps need.
+    pub const FILTERS_SUPPORTED: &str = "FiltersSupported";
+    /// Whether changes by others in an external Broker are heard at once, or only seen at a resync.
+    pub const EVENTS_HEARD: &str = "EventsHeard";
 }
 
 /// Condition reasons.
@@ -62,6 +66,10 @@ pub mod reasons {
     pub const TOPIC_NOT_USABLE: &str = "TopicNotUsable";
     /// The Topic exists but is not in the broker yet.
     pub const TOPIC_NOT_READY: &str = "TopicNotReady";
+    /// A Subscription begins in the past, and its Topic keeps none.
+    pub const NOT_RETAINED: &str = "NotRetained";
+    /// The past is being replayed into the queue of a Subscription.
+    pub const REPLAYING: &str = "Replaying";
     /// Deletion waits until the queue is empty.
     pub const NOT_EMPTY: &str = "NotEmpty";
     /// Deletion is under way.
@@ -82,4 +90,14 @@ pub mod reasons {
     pub const WAITING: &str = "Waiting";
     /// A node was away, and leads nothing since.
     pub const NODE_WAS_AWAY: &str = "NodeWasAway";
+    /// An external Broker's Secret is missing, lacks something, or its user is not accepted or may too little.
+    pub const CREDENTIALS_REFUSED: &str = "CredentialsRefused";
+    /// What answers at an external Broker's URI is no RabbitMQ.
+    pub const NOT_RABBITMQ: &str = "NotRabbitMQ";
+    /// A plugin is not enabled on every node of an external Broker.
+    pub const PLUGIN_MISSING: &str = "PluginMissing";
+    /// The object needs a plugin that the external Broker lacks.
+    pub const FILTERS_NOT_SUPPORTED: &str = "FiltersNotSupported";
+    /// Changes by others are seen at each resync, and not at once.
+    pub const RESYNC_ONLY: &str = "ResyncOnly";
 }

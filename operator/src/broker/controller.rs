@@ -34,16 +34,16 @@ use kube::{Client, Resource};
 
 use super::context::{BrokerContext, Namespaces};
 use super::credentials::NoRandomness;
-use super::{events, nodes, observe, work};
+use super::{events, external, nodes, observe, work};
 use crate::apply::ApplyError;
 use crate::certificates::CertificateError;
 
 /// How soon to look again at a Broker that is on its way.
-const SOON: Duration = Duration::from_secs(1);
+pub(super) const SOON: Duration = Duration::from_secs(1);
 /// How soon to look again while planned work goes on: each step waits for what the one before has done.
 const AT_WORK: Duration = Duration::from_millis(300);
 /// How soon to look again at a Broker that is fine, or that waits for a person.
-const LATER: Duration = Duration::from_secs(15);
+pub(super) const LATER: Duration = Duration::from_secs(15);
 
 /// What one look came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,6 +148,9 @@ async fn reconcile_one(broker: &Broker, ctx: &BrokerContext) -> Result<Outcome, 
         }
         return Ok(Outcome { again: None });
     }
+    if broker.spec.external.is_some() {
+        return external::look(ctx, broker, identity, &before, now).await;
+    }
     let live = match nodes::live(ctx, identity).await {
         Ok(live) => live,
         Err(Halt::Refused(refusal)) => return refuse(ctx, broker, identity, &before, &refusal, now).await,
@@ -243,7 +246,7 @@ async fn finish(
 }
 
 /// Writes the status if it changed, then tells people.
-async fn write_status(
+pub(super) async fn write_status(
     ctx: &BrokerContext,
     broker: &Broker,
     identity: Identity<'_>,

@@ -1,6 +1,7 @@
 //! How the controller asks a broker how it is.
 
 use async_trait::async_trait;
+use entente_core::cluster::external::{SeenExternal, Trouble};
 use entente_core::cluster::observation::Seen;
 use entente_core::cluster::work::{Members, Move};
 use entente_crds::Broker;
@@ -20,4 +21,8 @@ pub trait BrokerProbe: Send + Sync {
 
     /// Closes at most so many connections of clients of a node, by RabbitMQ's name.
     async fn close_connections(&self, broker: &Broker, node: &str, most: u32) -> Result<(), String>;
+
+    /// The same of a RabbitMQ that somebody else runs, by the Secret as it is now. Of one that is left alone for a moment,
+    /// since it has not answered lately, the silence has no reason.
+    async fn probe_external(&self, broker: &Broker) -> Result<SeenExternal, Trouble>;
 }

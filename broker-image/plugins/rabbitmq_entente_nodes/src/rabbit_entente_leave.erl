@@ -9,6 +9,7 @@
 
 -define(INTERVAL, 500).
 -define(CLOSING, 2_000).
+-define(DRAINING, 5_000).
 
 %% `Wait': milliseconds for which members of other nodes are waited for.
 -spec run(non_neg_integer()) -> ok.
@@ -21,7 +22,20 @@ run(Wait) ->
         not_served ->
             say("another node cannot tell how members stand; this one stops without waiting for them")
     end,
-    rabbit_maintenance:drain().
+    drain().
+
+%% Without a majority of nodes it would wait for one: it writes to the metadata store first.
+drain() ->
+    case length(rabbit_nodes:list_running()) > length(rabbit_nodes:list_members()) div 2 of
+        true ->
+            {Pid, Monitor} = spawn_monitor(fun rabbit_maintenance:drain/0),
+            receive {'DOWN', Monitor, process, Pid, _} -> ok
+            after ?DRAINING -> say("maintenance mode takes too long; stopping without it")
+            end;
+        false ->
+            say("no majority of nodes runs: there is nobody to hand over to")
+    end,
+    ok.
 
 await(Goals, End) ->
     case rabbit_entente_members:all() of

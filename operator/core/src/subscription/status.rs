@@ -17,6 +17,7 @@ pub fn status(
     place: Option<Place<'_, Settings>>,
     now: Timestamp,
 ) -> SubscriptionStatus {
+    let replayed = subscription.status.as_ref().and_then(|status| status.replayed);
     let mut status = of_queue(subscription.status.clone().unwrap_or_default());
     let generation = subscription.metadata.generation;
     status.observed_generation = generation;
@@ -26,7 +27,7 @@ pub fn status(
         let place = Place { broker, virtual_host, settings: settings.map(|settings| &settings.queue), observed };
         locate(&mut status, &queue_of(subscription), place, now);
     }
-    of_subscription(status)
+    SubscriptionStatus { replayed, ..of_subscription(status) }
 }
 
 fn of_queue(status: SubscriptionStatus) -> QueueStatus {
@@ -42,6 +43,8 @@ fn of_queue(status: SubscriptionStatus) -> QueueStatus {
         online,
         backlog,
         scaling,
+        // A queue has no such thing.
+        replayed: _,
     } = status;
     QueueStatus {
         observed_generation,
@@ -89,5 +92,6 @@ fn of_subscription(status: QueueStatus) -> SubscriptionStatus {
         online,
         backlog,
         scaling,
+        replayed: None,
     }
 }

@@ -7,6 +7,7 @@ use entente_crds::queue::{DeadLetter, QueueSpec, QueueType};
 use entente_crds::subscription::{SubscriptionSpec, TopicRef};
 
 use super::filter;
+use super::start::Start;
 use crate::object::{Refusal, check_name};
 use crate::queue;
 use crate::topology::names::subscription_queue;
@@ -18,6 +19,8 @@ pub struct Settings {
     pub topic: String,
     /// The filter, as arguments of the binding.
     pub arguments: BTreeMap<String, String>,
+    /// Where it begins.
+    pub start: Start,
     /// Its queue.
     pub queue: queue::validate::Settings,
 }
@@ -41,6 +44,7 @@ pub fn validate(subscription: &Subscription) -> Result<Settings, Refusal> {
     let SubscriptionSpec {
         topic_ref: TopicRef { name: topic, namespace: _ },
         filter,
+        from,
         message_ttl,
         max_length,
         max_bytes,
@@ -56,6 +60,10 @@ pub fn validate(subscription: &Subscription) -> Result<Settings, Refusal> {
     let mut problems = Vec::new();
     check_name("Subscription", &name, &mut problems);
     let arguments = filter::arguments(filter.as_ref(), &mut problems);
+    let start = Start::parse(from.as_deref()).unwrap_or_else(|problem| {
+        problems.push(format!("from: {problem}"));
+        Start::Latest
+    });
     let elsewhere = topic_namespace(subscription) != namespace;
     if elsewhere && matches!(dead_letter, Some(DeadLetter { queue_ref: Some(_), .. })) {
         problems.push(
@@ -82,7 +90,7 @@ pub fn validate(subscription: &Subscription) -> Result<Settings, Refusal> {
         deletion_policy: *deletion_policy,
     };
     let queue = queue::validate::settings(subscription_queue(&namespace, &name), &spec, problems)?;
-    Ok(Settings { topic: topic.clone(), arguments, queue })
+    Ok(Settings { topic: topic.clone(), arguments, start, queue })
 }
 
 #[cfg(test)]
@@ -103,6 +111,7 @@ mod tests {
         let settings = checked(json!({"topicRef": {"name": "orders"}})).unwrap();
         assert_eq!(settings.queue.name, "subscription.billing.mail");
         assert!(settings.arguments.is_empty());
+        assert_eq!(settings.start, Start::Latest);
     }
 
     #[test]
@@ -126,6 +135,7 @@ mod tests {
             (json!({"topicRef": topic, "filter": {}}), "choose one"),
             (json!({"topicRef": topic, "deadLetter": {"queueRef": {"name": "q"}}}), "in another"),
             (json!({"topicRef": topic, "messageTTL": "soon"}), "messageTTL"),
+            (json!({"topicRef": topic, "from": "yesterday"}), "from: "),
         ] {
             let refusal = checked(spec.clone()).unwrap_err();
             assert_eq!(refusal.reason, reasons::INVALID, "{spec}");

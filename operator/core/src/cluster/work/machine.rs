@@ -21,6 +21,8 @@ const BALANCING_LIMIT: i64 = 120;
 const STUCK: i64 = 120;
 /// Seconds for which every pod must have been ready where only Kubernetes can be asked: so long a member may need to catch up.
 const SETTLED: i64 = 60;
+/// Members that the broker image gives every queue, as far as there are nodes.
+const MEMBERS: i32 = 3;
 /// Leaders moved at a time.
 const MOVES: usize = 100;
 /// Leaders moved at a time where there is no hurry.
@@ -263,7 +265,9 @@ impl Look<'_> {
         if !self.view.balance_due || self.hindrance(None).is_some() {
             return None;
         }
-        let standing = self.standing()?;
+        // Before new nodes have members, there is nobody on them to lead.
+        let wanted = usize::try_from(self.view.declared.min(MEMBERS)).unwrap_or(0);
+        let standing = self.standing().filter(|standing| !standing.is_narrower_than(wanted))?;
         let work = self.step(self.view.work, WorkKind::Balance, None, WorkStep::Balancing);
         let moves = standing.balance(BALANCING_MOVES);
         if moves.is_empty() || self.elapsed(&work) >= BALANCING_LIMIT {

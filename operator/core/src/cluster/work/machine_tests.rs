@@ -32,6 +32,11 @@ fn seen(running: [bool; 3]) -> Seen {
 
 /// One queue, led by a node, with a member on each; `connections` at every node.
 fn standing(leader: usize, in_sync: [bool; 3], connections: u32) -> Standing {
+    let members = members(leader, in_sync, connections);
+    Standing::new(&members, &members)
+}
+
+fn members(leader: usize, in_sync: [bool; 3], connections: u32) -> Members {
     let member = |(ordinal, in_sync): (usize, bool)| Member {
         node: node(ordinal),
         votes: in_sync,
@@ -45,8 +50,7 @@ fn standing(leader: usize, in_sync: [bool; 3], connections: u32) -> Standing {
         members: in_sync.into_iter().enumerate().map(member).collect(),
     };
     let connections: BTreeMap<String, u32> = (0..3).map(|ordinal| (node(ordinal), connections)).collect();
-    let members = Members { queues: vec![queue], connections };
-    Standing::new(&members, &members)
+    Members { queues: vec![queue], connections }
 }
 
 fn view<'a>(pods: &'a [SeenPod], seen: &'a Seen, standing: &'a Standing) -> View<'a> {
@@ -238,6 +242,10 @@ fn leaders_are_spread_once_after_a_node_was_away() {
     let (mut pods, all) = ([pod(0, true, false), pod(1, true, false), pod(2, true, false)], seen([true; 3]));
     let even = standing(1, [true; 3], 1);
     assert_eq!(next(&View { balance_due: true, ..view(&pods, &all, &even) }, at(1_000)).balanced, Some(true));
+    let mut narrow = members(1, [true; 3], 1);
+    narrow.queues[0].members.pop();
+    let narrow = Standing::new(&narrow, &narrow);
+    assert_eq!(next(&View { balance_due: true, ..view(&pods, &all, &narrow) }, at(1_000)), Decision::default());
     pods[0].ready = false;
     let decision = next(&view(&pods, &all, &even), at(1_000));
     assert_eq!((decision.balanced, decision.work, decision.message), (Some(false), None, None));

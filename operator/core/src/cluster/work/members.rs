@@ -154,6 +154,11 @@ impl Standing {
         self.queues.iter().map(spare).min()
     }
 
+    /// Whether a queue has fewer members than this: RabbitMQ adds some when nodes come.
+    pub fn is_narrower_than(&self, members: usize) -> bool {
+        self.queues.iter().any(|queue| queue.members.len() < members)
+    }
+
     /// Moves that take leaders away from a node, at most so many: each to the member in sync on the node that leads the fewest.
     pub fn away(&self, pod: &str, most: usize) -> Vec<Move> {
         let mut leads = self.leads_by_node();
