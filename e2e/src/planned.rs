@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, bail, ensure};
 use entente_crds::Broker;
 use entente_crds::broker::{Switchover, SwitchoverOutcome};
+use entente_crds::condition::types;
 use entente_crds::meta::{RESTART_ANNOTATION, SWITCHOVER_ANNOTATION};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 
@@ -58,6 +60,16 @@ pub async fn restarted(cluster: &Cluster, asked: &str) -> Result<Duration> {
         let status = broker(cluster).await?.status.context("no status")?;
         ensure!(status.work.is_none() && status.ready_nodes.as_deref() == Some("3/3"), "{:?}", status.work);
         Ok(true)
+    })
+    .await
+}
+
+/// Waits until nothing planned goes on: leaders that are spread after a failure would move while something is measured.
+pub async fn settled(cluster: &Cluster) -> Result<Duration> {
+    holds("leaders are spread", seconds(60), async || {
+        let status = broker(cluster).await?.status.context("no status")?;
+        let due = |condition: &Condition| condition.type_ == types::LEADERS_BALANCED && condition.status == "False";
+        Ok(status.work.is_none() && !status.conditions.iter().any(due))
     })
     .await
 }

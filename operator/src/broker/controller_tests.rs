@@ -59,7 +59,7 @@ impl BrokerProbe for Scripted {
 
     async fn probe_external(&self, _: &Broker) -> Result<SeenExternal, Trouble> {
         let tags = vec!["administrator".to_owned()];
-        match self.0.lock().unwrap().clone() {
+        match self.seen.lock().unwrap().clone() {
             Ok(Seen { nodes, version }) => Ok(SeenExternal {
                 version,
                 exchange_types: Vec::new(),
@@ -554,7 +554,7 @@ async fn of_an_external_broker_nothing_is_made() {
     world.look().await;
     assert!(world.api.take_writes().is_empty());
     // An answer that does not come is a hiccup, several are a fact, and the reason stays while it is left alone.
-    let silent = |why: &str| *world.probe.0.lock().unwrap() = Err(why.to_owned());
+    let silent = |why: &str| *world.probe.seen.lock().unwrap() = Err(why.to_owned());
     silent("refused");
     assert_eq!(world.look().await, Outcome { again: Some(SOON) });
     assert_eq!(world.ready().0, "True");

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use entente_core::cluster::names::{self, Identity};
 use entente_core::cluster::observation::{Seen, SeenPod};
 use entente_core::cluster::status::SILENCE_LIMIT;
-use entente_core::cluster::work::{self, Action, Decision, MembersWord, Standing, View, Word, report};
+use entente_core::cluster::work::{self, Action, Decision, MembersWord, Standing, View, Weakest, Word, report};
 use entente_core::cluster::{disruption_budget, work::Members};
 use entente_crds::meta::SWITCHOVER_ANNOTATION;
 use entente_crds::{Broker, BrokerStatus};
@@ -40,9 +40,9 @@ pub async fn go_on(
     asked: Asked<'_>,
     now: Timestamp,
 ) -> Result<Decision, Error> {
-    let members = match asked.answer {
+    let (members, weakest) = match asked.answer {
         Some(Ok(_)) if broker.spec.replicas > 1 => members(ctx, broker, identity).await,
-        _ => MembersNow::Unknown,
+        _ => (MembersNow::Unknown, None),
     };
     let word = match asked.answer {
         Some(Ok(seen)) => Word::Told { seen, members: members.word() },
@@ -63,6 +63,7 @@ pub async fn go_on(
         },
         now,
     );
+    decision.weakest = weakest;
     let trouble = match &decision.action {
         None => None,
         Some(Action::Evict(pod)) => evict(ctx, identity, pod, pods).await?,
@@ -102,18 +103,19 @@ impl MembersNow {
     }
 }
 
-async fn members(ctx: &BrokerContext, broker: &Broker, identity: Identity<'_>) -> MembersNow {
+async fn members(ctx: &BrokerContext, broker: &Broker, identity: Identity<'_>) -> (MembersNow, Option<Weakest>) {
     let asked_at = Instant::now();
     let answer = match tokio::time::timeout(ASK_TIMEOUT, ctx.probe.members(broker)).await {
         Ok(Ok(Some(members))) => members,
-        Ok(Ok(None)) => return MembersNow::NotServed,
+        Ok(Ok(None)) => return (MembersNow::NotServed, None),
         Ok(Err(error)) => {
             tracing::debug!(%error, broker = identity.name, "the broker does not tell how members stand");
-            return MembersNow::Unknown;
+            return (MembersNow::Unknown, None);
         }
-        Err(_) => return MembersNow::Unknown,
+        Err(_) => return (MembersNow::Unknown, None),
     };
-    ctx.remember(identity.uid, |memory| compare(&mut memory.members, answer, asked_at))
+    let weakest = answer.weakest();
+    (ctx.remember(identity.uid, |memory| compare(&mut memory.members, answer, asked_at)), weakest)
 }
 
 /// Compares with the answer before, and keeps the newer one for the next time.

@@ -28,6 +28,7 @@ pub struct SeenNode {
 }
 
 /// A pod of the `StatefulSet`, as far as it matters here.
+#[allow(clippy::struct_excessive_bools)] // Each is a fact of its own; any of them goes with any other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeenPod {
     /// Its name.

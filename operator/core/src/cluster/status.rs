@@ -17,6 +17,8 @@ use crate::conditions::{self, Status};
 pub const VOLUMES_GROWN: &str = "VolumesGrown";
 /// Reason: a single node has no follower.
 pub const SINGLE_NODE: &str = "SingleNode";
+/// Reason: a queue has too few members to lose one.
+pub const MEMBERS_MISSING: &str = "MembersMissing";
 /// Reason: the image holds another RabbitMQ than `spec.version` says.
 pub const VERSION_MISMATCH: &str = "VersionMismatch";
 /// Reason: RabbitMQ stops publishers, since memory or disk is short.
@@ -282,7 +284,8 @@ impl<'a> Facts<'a> {
 
     /// How many more nodes may fail.
     fn spare(&self) -> i32 {
-        (self.running - majority(self.declared)).max(0)
+        let nodes = (self.running - majority(self.declared)).max(0);
+        self.view.work.weakest.as_ref().map_or(nodes, |weakest| nodes.min(weakest.spare))
     }
 
     /// One missed answer of a broker whose pods are all ready says nothing.
@@ -384,7 +387,17 @@ impl<'a> Facts<'a> {
             let message = "a single node has no follower; declare 3 replicas to survive the loss of one".to_owned();
             return Verdict { status: Status::False, reason: SINGLE_NODE, message };
         }
-        self.absence()
+        match self.view.work.weakest.as_ref().filter(|_| self.missing.is_empty()) {
+            Some(weakest) => Verdict {
+                status: Status::False,
+                reason: MEMBERS_MISSING,
+                message: format!(
+                    "all nodes run, but the queue {} would stop with the next failure: members of it are missing, have no vote yet, or none leads",
+                    weakest.queue
+                ),
+            },
+            None => self.absence(),
+        }
     }
 
     /// Nothing runs, and the reason is the Broker's own.

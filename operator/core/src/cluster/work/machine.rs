@@ -4,7 +4,7 @@ use entente_crds::broker::{Switchover, SwitchoverOutcome, Work, WorkKind, WorkSt
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::members::{Move, Standing};
+use super::members::{Move, Standing, Weakest};
 use crate::cluster::names;
 use crate::cluster::observation::{Seen, SeenPod};
 use crate::conditions::whole_second;
@@ -105,6 +105,8 @@ pub struct Decision {
     pub balanced: Option<bool>,
     /// `status.switchover`.
     pub switchover: Option<Switchover>,
+    /// The queue that survives the fewest failures, where the broker told. Nothing is decided by it.
+    pub weakest: Option<Weakest>,
 }
 
 /// Decides.
@@ -115,7 +117,8 @@ pub fn next(view: &View<'_>, now: Timestamp) -> Decision {
     let mut decision =
         look.restart().or_else(|| unanswered.map(|asked| look.switchover(asked))).or_else(|| look.balance()).unwrap_or_default();
     decision.switchover = decision.switchover.or_else(|| answered.cloned());
-    let can_balance = !matches!(view.word, Word::Told { members: MembersWord::NotServed, .. });
+    let told = |members| matches!(members, MembersWord::Known(_) | MembersWord::Unknown);
+    let can_balance = view.declared > 1 && matches!(view.word, Word::Told { members, .. } if told(members));
     let restarts = decision.work.as_ref().is_some_and(|work| work.kind == WorkKind::Restart);
     if can_balance && (restarts || view.pods.iter().any(|pod| !pod.ready)) {
         decision.balanced = Some(false);

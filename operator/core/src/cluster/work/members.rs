@@ -42,6 +42,29 @@ pub struct Member {
     pub committed: u64,
 }
 
+/// The queue that survives the fewest failures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Weakest {
+    /// How many members it may lose and still have a majority.
+    pub spare: i32,
+    /// Virtual host and name, for people.
+    pub queue: String,
+}
+
+impl Members {
+    /// The queue that survives the fewest failures; `None` without queues. Members without a vote do not count, and one that lags
+    /// behind for a moment does: it is told from one that keeps up only where planned work needs to know.
+    pub fn weakest(&self) -> Option<Weakest> {
+        let spare = |queue: &QueueMembers| {
+            let voting = queue.members.iter().filter(|member| member.votes && queue.leader.is_some()).count();
+            voting.saturating_sub(queue.members.len() / 2 + 1)
+        };
+        let weakest = self.queues.iter().min_by_key(|queue| spare(queue))?;
+        let queue = format!("{}/{}", weakest.virtual_host, weakest.name);
+        Some(Weakest { spare: i32::try_from(spare(weakest)).unwrap_or(i32::MAX), queue })
+    }
+}
+
 /// A leader to be moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Move {
@@ -143,15 +166,6 @@ impl Standing {
     /// A queue that a node leads, for people.
     pub fn led_by(&self, pod: &str) -> Option<String> {
         self.queues.iter().find(|queue| is_led_by(queue, pod)).map(Queue::label)
-    }
-
-    /// The least number of members that a queue may lose and still have its majority in sync; `None` without queues.
-    pub fn spare(&self) -> Option<usize> {
-        let spare = |queue: &Queue| {
-            let lead = usize::from(queue.leader.is_some());
-            (queue.in_sync().count() * lead).saturating_sub(queue.members.len() / 2 + 1)
-        };
-        self.queues.iter().map(spare).min()
     }
 
     /// Whether a queue has fewer members than this: RabbitMQ adds some when nodes come.

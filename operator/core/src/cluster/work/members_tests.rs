@@ -53,16 +53,19 @@ fn i1_a_queue_with_too_few_members_keeps_its_nodes() {
     narrow.members.pop();
     let narrow = standing(vec![narrow]);
     assert_eq!(narrow.hindrance(Some("a")).unwrap(), "queue shop/q has too few members on other nodes");
-    assert_eq!((narrow.hindrance(None), narrow.spare()), (None, Some(0)));
+    assert_eq!(narrow.hindrance(None), None);
+    assert!(narrow.is_narrower_than(3) && !narrow.is_narrower_than(2));
 }
 
 #[test]
-fn spare_is_that_of_the_worst_queue() {
+fn i10_the_weakest_queue_decides_how_many_failures_are_survived() {
     let whole = || queue("q", "a", [Some(5), Some(5), Some(5)]);
-    assert_eq!(standing(vec![]).spare(), None);
-    assert_eq!(standing(vec![whole()]).spare(), Some(1));
-    assert_eq!(standing(vec![whole(), queue("r", "a", [Some(5), None, Some(5)])]).spare(), Some(0));
-    assert_eq!(standing(vec![whole(), queue("r", "", [Some(5), Some(5), Some(5)])]).spare(), Some(0));
+    let weakest = |queues| members(queues).weakest().map(|weakest| (weakest.spare, weakest.queue));
+    assert_eq!(weakest(vec![]), None);
+    assert_eq!(weakest(vec![whole()]), Some((1, "shop/q".to_owned())));
+    let worst = Some((0, "shop/r".to_owned()));
+    assert_eq!(weakest(vec![whole(), queue("r", "a", [Some(5), None, Some(5)])]), worst);
+    assert_eq!(weakest(vec![whole(), queue("r", "", [Some(5), Some(5), Some(5)])]), worst);
 }
 
 #[test]

@@ -17,4 +17,4 @@ pub mod report;
 mod model_tests;
 
 pub use machine::{Action, Decision, MembersWord, View, Word, next};
-pub use members::{Members, Move, Standing};
+pub use members::{Members, Move, Standing, Weakest};

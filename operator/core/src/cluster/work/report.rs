@@ -11,7 +11,7 @@ use crate::conditions::{self, Status};
 
 /// Writes it into the status.
 pub fn write(after: &mut BrokerStatus, generation: Option<i64>, decision: &Decision, now: Timestamp) {
-    let Decision { work, action: _, message, balanced, switchover } = decision;
+    let Decision { work, action: _, message, balanced, switchover, weakest: _ } = decision;
     after.work.clone_from(work);
     after.switchover.clone_from(switchover);
     let conditions = &mut after.conditions;
@@ -69,8 +69,8 @@ fn begun(before: Option<&Work>, after: Option<&Work>) -> Option<Transition> {
         _ if same.is_some() => None,
         (WorkKind::Restart, WorkStep::Rejoining) => None,
         (WorkKind::Restart, _) => {
-            let note = format!("{name} is to be restarted: leaders and connections move to other nodes first");
-            Some(told(node.clone(), "NodeLeaving", note))
+            let text = format!("{name} is to be restarted: leaders and connections move to other nodes first");
+            Some(told(node.clone(), "NodeLeaving", text))
         }
         (WorkKind::Switchover, _) => Some(told(node.clone(), "SwitchingOver", format!("leaders of {name} move to other nodes"))),
         (WorkKind::Balance, _) => Some(told(None, "BalancingLeaders", "leaders are spread over all nodes".to_owned())),
