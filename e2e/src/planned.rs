@@ -66,7 +66,7 @@ pub async fn restarted(cluster: &Cluster, asked: &str) -> Result<Duration> {
 
 /// Waits until nothing planned goes on: leaders that are spread after a failure would move while something is measured.
 pub async fn settled(cluster: &Cluster) -> Result<Duration> {
-    holds("leaders are spread", seconds(60), async || {
+    holds("leaders are spread", RESTARTED, async || {
         let status = broker(cluster).await?.status.context("no status")?;
         let due = |condition: &Condition| condition.type_ == types::LEADERS_BALANCED && condition.status == "False";
         Ok(status.work.is_none() && !status.conditions.iter().any(due))

@@ -170,7 +170,8 @@ impl World {
     /// One queue, led by the last node, with a member in sync on each; a connection there.
     fn tell_members(&self) {
         let node = |ordinal: usize| format!("rabbit@main-broker-{ordinal}.main-nodes.messaging.svc.cluster.local");
-        let members = (0..3).map(|ordinal| Member { node: node(ordinal), votes: true, written: 1, committed: 1 }).collect();
+        let members =
+            (0..3).map(|ordinal| Member { node: node(ordinal), runs: true, votes: true, written: 1, committed: 1 }).collect();
         let queue = QueueMembers { virtual_host: "shop".into(), name: "q".into(), leader: Some(node(2)), members };
         let connections = [(node(2), 1)].into();
         *self.probe.members.lock().unwrap() = Some(Members { queues: vec![queue], connections });

@@ -46,8 +46,8 @@ to_json(Request, {members, _} = State) ->
 
 queue(#{name := {resource, VirtualHost, queue, Name}, leader := Leader, members := Members}) ->
     #{vhost => VirtualHost, name => Name, leader => case Leader of undefined -> null; _ -> Leader end,
-      members => [#{node => Node, votes => Votes, written => Written, committed => Committed}
-                  || {Node, #{votes := Votes, written := Written, committed := Committed}} <- Members]}.
+      members => [#{node => Node, runs => Runs, votes => Votes, written => Written, committed => Committed}
+                  || {Node, #{runs := Runs, votes := Votes, written := Written, committed := Committed}} <- Members]}.
 
 accept_content(Request, {leaders, Context} = State) ->
     rabbit_mgmt_util:with_decode(

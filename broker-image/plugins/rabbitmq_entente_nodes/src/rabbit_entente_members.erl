@@ -9,7 +9,7 @@
 
 -define(TIMEOUT, 5_000).
 
--type metrics() :: #{votes := boolean(), leads := boolean(), term := integer(), written := integer(), committed := integer()}.
+-type metrics() :: #{runs := boolean(), votes := boolean(), leads := boolean(), term := integer(), written := integer(), committed := integer()}.
 -type queue() :: #{name := rabbit_types:r(queue), leader := node() | undefined, members := [{node(), metrics()}]}.
 -type answer() :: #{members := #{atom() => metrics()}, connections := non_neg_integer()}.
 
@@ -37,7 +37,8 @@ local() ->
       connections => length(rabbit_networking:local_connections())}.
 
 metrics(#{state := State} = Metrics) ->
-    #{votes => maps:get(membership, Metrics, unknown) =:= voter andalso lists:member(State, [leader, follower]),
+    #{runs => true,
+      votes => maps:get(membership, Metrics, unknown) =:= voter andalso lists:member(State, [leader, follower]),
       leads => State =:= leader,
       term => number(term, Metrics),
       written => number(last_written_index, Metrics),
@@ -62,7 +63,7 @@ table({Name, RaName, Nodes}, Told) ->
     #{name => Name, leader => Leader, members => Members}.
 
 member(RaName, #{members := Members}) ->
-    maps:get(RaName, Members, #{votes => false, leads => false, term => 0, written => 0, committed => 0}).
+    maps:get(RaName, Members, #{runs => false, votes => false, leads => false, term => 0, written => 0, committed => 0}).
 
 %% What a member must have on its disk later to count as in sync.
 -spec goals([queue()]) -> #{rabbit_types:r(queue) => integer()}.
@@ -81,4 +82,6 @@ in_sync(#{name := Name, members := Members}, Goals) ->
 critical(Queues, Goals, Node) ->
     [Queue || #{members := Members} = Queue <- Queues,
               lists:keymember(Node, 1, Members),
+              %% One of which nothing is left anywhere has nothing to lose.
+              lists:any(fun({_, #{runs := Runs}}) -> Runs end, Members),
               length(lists:delete(Node, in_sync(Queue, Goals))) < length(Members) div 2 + 1].

@@ -10,7 +10,7 @@ queue(Written) ->
     rabbit_entente_members:table({?NAME, q, [c, b, a]}, Told).
 
 member(Leads, Written) ->
-    #{votes => true, leads => Leads, term => 1, written => Written, committed => case Leads of true -> Written; false -> 0 end}.
+    #{runs => true, votes => true, leads => Leads, term => 1, written => Written, committed => case Leads of true -> Written; false -> 0 end}.
 
 table_test_() ->
     [?_assertMatch(#{leader := a, members := [{a, _}, {b, _}, {c, #{votes := false}}]}, queue([9, 8, down])),
@@ -34,6 +34,7 @@ critical_test_() ->
      ?_assertEqual(1, Critical([9, 9, 8], a)),
      ?_assertEqual(0, Critical([9, 9, 8], c)),
      ?_assertEqual(1, Critical([9, 9, down], b)),
+     {"nothing is left of it", ?_assertEqual(0, Critical([down, down, down], a))},
      {"it has no member there", ?_assertEqual(0, Critical([9, 9, down], d))}].
 
 away_test_() ->

@@ -33,6 +33,7 @@ struct Queue {
 #[derive(Deserialize)]
 struct SeenMember {
     node: String,
+    runs: bool,
     votes: bool,
     written: u64,
     committed: u64,
@@ -49,8 +50,8 @@ impl From<Queue> for QueueMembers {
     fn from(queue: Queue) -> Self {
         let Queue { vhost, name, leader, members } = queue;
         let member = |seen| {
-            let SeenMember { node, votes, written, committed } = seen;
-            Member { node, votes, written, committed }
+            let SeenMember { node, runs, votes, written, committed } = seen;
+            Member { node, runs, votes, written, committed }
         };
         Self { virtual_host: vhost, name, leader, members: members.into_iter().map(member).collect() }
     }
@@ -114,15 +115,15 @@ mod tests {
     fn i5_a_queue_without_leader_and_a_member_that_does_not_run_are_told_apart_from_those_that_do() {
         let answer: Answer = serde_json::from_value(json!({
             "queues": [{"vhost": "shop", "name": "q", "leader": null, "members": [
-                {"node": "rabbit@a", "votes": true, "written": 7, "committed": 6},
-                {"node": "rabbit@b", "votes": false, "written": 0, "committed": 0}]}],
+                {"node": "rabbit@a", "runs": true, "votes": true, "written": 7, "committed": 6},
+                {"node": "rabbit@b", "runs": false, "votes": false, "written": 0, "committed": 0}]}],
             "connections": {"rabbit@a": 3}
         }))
         .unwrap();
         let members = Members::from(answer);
         let queue = &members.queues[0];
         assert_eq!((queue.virtual_host.as_str(), queue.name.as_str(), queue.leader.as_deref()), ("shop", "q", None));
-        assert_eq!(queue.members[0], Member { node: "rabbit@a".into(), votes: true, written: 7, committed: 6 });
+        assert_eq!(queue.members[0], Member { node: "rabbit@a".into(), runs: true, votes: true, written: 7, committed: 6 });
         assert!(!queue.members[1].votes);
         assert_eq!(members.connections["rabbit@a"], 3);
         assert!(serde_json::from_value::<Answer>(json!({"queues": []})).is_err(), "half an answer is none");

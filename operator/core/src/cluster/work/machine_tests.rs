@@ -39,6 +39,7 @@ fn standing(leader: usize, in_sync: [bool; 3], connections: u32) -> Standing {
 fn members(leader: usize, in_sync: [bool; 3], connections: u32) -> Members {
     let member = |(ordinal, in_sync): (usize, bool)| Member {
         node: node(ordinal),
+        runs: in_sync,
         votes: in_sync,
         written: 1,
         committed: u64::from(ordinal == leader),

@@ -34,6 +34,8 @@ pub struct QueueMembers {
 pub struct Member {
     /// RabbitMQ's node name.
     pub node: String,
+    /// Whether there is a process of it.
+    pub runs: bool,
     /// Whether it runs, leads or follows, and has a vote.
     pub votes: bool,
     /// Last entry that is on its disk.
@@ -89,6 +91,8 @@ struct Queue {
     name: String,
     leader: Option<String>,
     members: Vec<(String, bool)>,
+    /// No member runs anywhere: what a virtual host that was deleted halfway leaves behind.
+    is_dead: bool,
 }
 
 impl Queue {
@@ -118,6 +122,7 @@ impl Standing {
                 name: queue.name.clone(),
                 leader: queue.leader.clone(),
                 members: queue.members.iter().map(|member| (member.node.clone(), in_sync(member))).collect(),
+                is_dead: !queue.members.iter().any(|member| member.runs),
             }
         });
         Self { queues: queues.collect(), connections: now.connections.clone() }
@@ -134,7 +139,8 @@ impl Standing {
     }
 
     /// Why a node must not be taken down: queues with a member elsewhere that is not in sync, or that would lose their majority.
-    /// Without a node: whether every member of every queue is in sync.
+    /// Without a node: whether every member of every queue is in sync. A queue of which no member runs anywhere has nothing to lose, and
+    /// would hold every node up for ever; it is asked about only while all nodes run.
     pub fn hindrance(&self, pod: Option<&str>) -> Option<String> {
         let elsewhere = |node: &str| pod != Some(names::pod_of_node(node));
         let hinders = |queue: &&Queue| {
@@ -143,7 +149,7 @@ impl Standing {
                 queue.in_sync().filter(|node| elsewhere(node)).count() < majority
             }
         };
-        let mut hindering = self.queues.iter().filter(hinders);
+        let mut hindering = self.queues.iter().filter(|queue| !queue.is_dead).filter(hinders);
         let first = hindering.next()?;
         let others = match hindering.count() {
             0 => String::new(),
@@ -170,7 +176,7 @@ impl Standing {
 
     /// Whether a queue has fewer members than this: RabbitMQ adds some when nodes come.
     pub fn is_narrower_than(&self, members: usize) -> bool {
-        self.queues.iter().any(|queue| queue.members.len() < members)
+        self.queues.iter().any(|queue| !queue.is_dead && queue.members.len() < members)
     }
 
     /// Moves that take leaders away from a node, at most so many: each to the member in sync on the node that leads the fewest.

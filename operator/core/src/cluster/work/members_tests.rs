@@ -8,6 +8,7 @@ fn node(pod: &str) -> String {
 fn queue(name: &str, leader: &str, written: [Option<u64>; 3]) -> QueueMembers {
     let members = ["a", "b", "c"].into_iter().zip(written).map(|(pod, written)| Member {
         node: node(pod),
+        runs: written.is_some(),
         votes: written.is_some(),
         written: written.unwrap_or(0),
         committed: if pod == leader { written.unwrap_or(0) } else { 0 },
@@ -45,6 +46,18 @@ fn i1_no_node_is_taken_down_while_another_has_a_member_behind() {
     assert!(one_is_away.hindrance(None).is_some());
     let no_leader = standing(vec![queue("q", "", [Some(5), Some(5), Some(5)])]);
     assert_eq!(no_leader.hindrance(Some("a")).unwrap(), "queue shop/q has no leader");
+}
+
+/// Seen where a virtual host was deleted while a node restarted: the queue was still listed, and no member of it was left.
+#[test]
+fn a_queue_of_which_nothing_is_left_holds_nobody_up() {
+    let dead = queue("q", "", [None, None, None]);
+    assert_eq!(standing(vec![dead.clone()]).hindrance(Some("a")), None);
+    assert!(!standing(vec![dead.clone()]).is_narrower_than(5));
+    assert_eq!(members(vec![dead.clone()]).weakest().unwrap().spare, 0, "that is told all the same");
+    let mut electing = dead;
+    electing.members[1].runs = true;
+    assert!(standing(vec![electing]).hindrance(Some("a")).is_some());
 }
 
 #[test]

@@ -172,6 +172,7 @@ impl World {
     fn members(&self) -> Members {
         let member = |number: usize| Member {
             node: format!("rabbit@{}", name(number)),
+            runs: self.nodes[number].life == Life::Ready,
             votes: self.nodes[number].life == Life::Ready,
             written: u64::from(!self.nodes[number].behind),
             committed: u64::from(self.leader == Some(number)),
