@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use entente_broker::nodes::NodeAdmin;
 use entente_core::cluster::external::{SeenExternal, Trouble};
 use entente_core::cluster::observation::{Seen, SeenNode};
 use entente_core::cluster::work::{Members, Move};
@@ -32,7 +33,7 @@ impl BrokerProbe for LinkProbe {
 
     async fn members(&self, broker: &Broker) -> Result<Option<Members>, String> {
         let link = self.0.get(broker).await.map_err(|error| error.to_string())?;
-        link.read(|admin| admin.members()).await.map_err(|error| error.to_string())
+        link.read(NodeAdmin::members).await.map_err(|error| error.to_string())
     }
 
     async fn move_leaders(&self, broker: &Broker, moves: &[Move]) -> Result<(), String> {

@@ -25,6 +25,7 @@ enum Life {
     Starting,
 }
 
+#[allow(clippy::struct_excessive_bools)] // Each is a fact of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Node {
     life: Life,
@@ -108,7 +109,7 @@ impl World {
     fn look(&self, machine: Machine, late: bool) -> World {
         let since = Timestamp::from_second(1_000).unwrap();
         let now = Timestamp::from_second(if late { 1_500 } else { 1_000 }).unwrap();
-        let pods: Vec<SeenPod> = self.nodes.iter().enumerate().map(|(number, node)| self.pod(number, *node, now)).collect();
+        let pods: Vec<SeenPod> = self.nodes.iter().enumerate().map(|(number, node)| Self::pod(number, *node, now)).collect();
         let running = |number: usize| self.nodes[number].life == Life::Ready;
         let seen = Seen {
             nodes: (0..NODES)
@@ -157,7 +158,7 @@ impl World {
         World { pending: Some(pending), has_asked: true, ..self.clone() }
     }
 
-    fn pod(&self, number: usize, node: Node, now: Timestamp) -> SeenPod {
+    fn pod(number: usize, node: Node, now: Timestamp) -> SeenPod {
         SeenPod {
             name: name(number),
             ready: node.life == Life::Ready,
