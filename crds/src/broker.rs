@@ -326,6 +326,12 @@ pub struct BrokerStatus {
     /// Failovers seen, the newest last, at most 10.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failovers: Vec<Failover>,
+    /// Planned work under way. What is done and what it waits for is in the condition `PlannedWork`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub work: Option<Work>,
+    /// What became of the annotation `entente.dev/switchover`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub switchover: Option<Switchover>,
     /// Virtual hosts that no namespace uses any more, kept for `spec.orphanRetention`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orphans: Vec<Orphan>,
@@ -350,6 +356,74 @@ pub struct NodeStatus {
     /// An alarm that stops publishers: `memory`, `disk`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alarms: Vec<String>,
+}
+
+/// Planned work under way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Work {
+    /// What is done.
+    pub kind: WorkKind,
+    /// Pod of the node it is done to, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// How far it is.
+    pub step: WorkStep,
+    /// When this step began.
+    pub since: Time,
+}
+
+/// Kinds of planned work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum WorkKind {
+    /// A node is restarted to take up a change.
+    Restart,
+    /// The leaders of a node's queues are moved to other nodes, as `entente.dev/switchover` asks.
+    Switchover,
+    /// Leaders are spread evenly after a node was away.
+    Balance,
+}
+
+/// Steps of planned work, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum WorkStep {
+    /// The client Service leaves the node out: new connections go to the others.
+    LeavingService,
+    /// Leaders of its queues are handed to members that are in sync.
+    MovingLeaders,
+    /// Its connections are closed, some at a time.
+    ClosingConnections,
+    /// Its pod is replaced.
+    Restarting,
+    /// The new pod joins, and its members catch up.
+    Rejoining,
+    /// Leaders are spread over all nodes, some at a time.
+    Balancing,
+}
+
+/// The last switchover that was asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Switchover {
+    /// The annotation's value. Another value asks again.
+    pub asked: String,
+    /// What became of it.
+    pub outcome: SwitchoverOutcome,
+    /// In words.
+    pub message: String,
+    /// When it ended.
+    pub at: Time,
+}
+
+/// What became of a switchover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum SwitchoverOutcome {
+    /// The node leads no queue.
+    Done,
+    /// It still leads some: no other member could take over in time.
+    Incomplete,
+    /// The annotation's value makes no sense.
+    Refused,
 }
 
 /// Addresses of a Broker.

@@ -18,6 +18,10 @@ pub mod types {
     pub const CLUSTER_FORMED: &str = "ClusterFormed";
     /// Whether the Broker survives the loss of at least one more node.
     pub const QUORUM_SAFE: &str = "QuorumSafe";
+    /// What planned work does or waits for (absent while there is none).
+    pub const PLANNED_WORK: &str = "PlannedWork";
+    /// Whether leaders are spread evenly again after a node was away (absent before that).
+    pub const LEADERS_BALANCED: &str = "LeadersBalanced";
     /// Whether an external Broker has the plugin that Topics, Subscriptions and taps need.
     pub const FILTERS_SUPPORTED: &str = "FiltersSupported";
     /// Whether changes by others in an external Broker are heard at once, or only seen at a resync.
@@ -78,6 +82,16 @@ pub mod reasons {
     pub const NODES_MISSING: &str = "NodesMissing";
     /// The broker's pods are starting.
     pub const STARTING: &str = "Starting";
+    /// A node is restarted, or taken out to be.
+    pub const RESTARTING: &str = "Restarting";
+    /// Leaders are moved away from a node.
+    pub const SWITCHING_OVER: &str = "SwitchingOver";
+    /// Leaders are spread over all nodes.
+    pub const BALANCING: &str = "Balancing";
+    /// Planned work waits.
+    pub const WAITING: &str = "Waiting";
+    /// A node was away, and leads nothing since.
+    pub const NODE_WAS_AWAY: &str = "NodeWasAway";
     /// An external Broker's Secret is missing, lacks something, or its user is not accepted or may too little.
     pub const CREDENTIALS_REFUSED: &str = "CredentialsRefused";
     /// What answers at an external Broker's URI is no RabbitMQ.

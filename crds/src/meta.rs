@@ -35,3 +35,9 @@ pub const CREDENTIALS_ANNOTATION: &str = "entente.dev/credentials";
 
 /// Label on a node's pod: the client Service takes in those with `"true"`.
 pub const SERVING_LABEL: &str = "entente.dev/serving";
+
+/// Annotation on a Broker: a new value restarts its nodes one by one. On the pod template: the value they were made with.
+pub const RESTART_ANNOTATION: &str = "entente.dev/restart";
+
+/// Annotation on a Broker: name of a node's pod, and any text after a space. A new value moves leaders away from that node.
+pub const SWITCHOVER_ANNOTATION: &str = "entente.dev/switchover";

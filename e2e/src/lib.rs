@@ -14,6 +14,7 @@ pub mod foreign;
 pub mod manifest;
 pub mod object;
 pub mod operator;
+pub mod planned;
 pub mod process;
 pub mod queue;
 pub mod report;

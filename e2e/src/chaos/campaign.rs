@@ -16,6 +16,7 @@ use super::nemesis::{self, Nemesis};
 use super::plan::{Plan, Workload};
 use super::redundancy::{self, BrokerNode, PATIENCE};
 use crate::chance::Chance;
+use crate::planned;
 use crate::scene::Scene;
 use crate::wait::{holds, seconds, until};
 
@@ -120,6 +121,7 @@ async fn round(scene: &Scene, nemesis: Nemesis, plans: &[Plan], clock: Clock, ch
     while redundancy::refresh(scene).await? {
         whole(scene, plans, seconds(120)).await?;
     }
+    planned::settled(&scene.cluster).await?;
     let victim = choose(scene, nemesis, plans, chance).await?;
     make_leader(scene, &victim).await?;
     let fault = nemesis.plan(victim.clone(), chance)?;
@@ -132,9 +134,9 @@ async fn round(scene: &Scene, nemesis: Nemesis, plans: &[Plan], clock: Clock, ch
     let led = plans.iter().filter(leads).map(|plan| plan.workload.to_string()).collect();
 
     let from = clock.now();
-    fault.strike(&scene.cluster).await.context("strike")?;
+    let asked = fault.strike(&scene.cluster).await.context("strike")?;
     tokio::time::sleep(fault.lasts).await;
-    fault.repair(scene).await.context("repair")?;
+    fault.repair(scene, asked.as_deref()).await.context("repair")?;
     whole(scene, plans, PATIENCE).await?;
     let restored = clock.now();
     tokio::time::sleep(AFTER).await;

@@ -13,6 +13,7 @@ use super::redundancy::{self, BrokerNode};
 use crate::chance::Chance;
 use crate::cluster::{Cluster, SYSTEM};
 use crate::operator::{self, OPERATOR};
+use crate::planned;
 use crate::scene::Scene;
 use crate::wait::{holds, seconds};
 
@@ -38,12 +39,28 @@ pub enum Nemesis {
     ApiServer,
     /// SIGKILL, with no operator before and for 10 s after.
     Operator,
+    /// A switchover is asked for: planned work, no failure.
+    Switchover,
+    /// A rolling restart is asked for, of all nodes.
+    Rolling,
+    /// The same, and the operator that leads is killed 1 to 20 s after it was asked for.
+    RollingOperator,
 }
 
 impl Nemesis {
     /// Every one.
-    pub const ALL: [Self; 7] =
-        [Self::Kill, Self::PodDelete, Self::Stop, Self::Partition, Self::NodeKill, Self::ApiServer, Self::Operator];
+    pub const ALL: [Self; 10] = [
+        Self::Kill,
+        Self::PodDelete,
+        Self::Stop,
+        Self::Partition,
+        Self::NodeKill,
+        Self::ApiServer,
+        Self::Operator,
+        Self::Switchover,
+        Self::Rolling,
+        Self::RollingOperator,
+    ];
 
     /// As it is written in tables and on command lines.
     pub fn name(self) -> &'static str {
@@ -55,6 +72,9 @@ impl Nemesis {
             Self::NodeKill => "node-kill",
             Self::ApiServer => "apiserver",
             Self::Operator => "operator",
+            Self::Switchover => "switchover",
+            Self::Rolling => "rolling",
+            Self::RollingOperator => "rolling-operator",
         }
     }
 
@@ -66,7 +86,8 @@ impl Nemesis {
     /// Plans a failure: how long it lasts is the seed's choice.
     pub fn plan(self, victim: BrokerNode, chance: &mut Chance) -> Result<Fault> {
         let lasts = match self {
-            Self::Kill | Self::PodDelete => Duration::ZERO,
+            Self::Kill | Self::PodDelete | Self::Switchover | Self::Rolling => Duration::ZERO,
+            Self::RollingOperator => Duration::from_millis(1_000 + chance.below(19_000)),
             Self::Stop => seconds(*[1, 5, 30].get(chance.index(3)?).context("three lengths")?),
             Self::Partition | Self::NodeKill => Duration::from_millis(10_000 + chance.below(10_000)),
             Self::ApiServer | Self::Operator => seconds(10),
@@ -109,12 +130,27 @@ impl Fault {
         match self.nemesis {
             Nemesis::ApiServer => script("apiserver.sh", &["stop"]).await.map(drop),
             Nemesis::Operator => no_operator(cluster).await,
-            Nemesis::Kill | Nemesis::PodDelete | Nemesis::Stop | Nemesis::Partition | Nemesis::NodeKill => Ok(()),
+            Nemesis::Kill
+            | Nemesis::PodDelete
+            | Nemesis::Stop
+            | Nemesis::Partition
+            | Nemesis::NodeKill
+            | Nemesis::Switchover
+            | Nemesis::Rolling
+            | Nemesis::RollingOperator => Ok(()),
         }
     }
 
-    /// Strikes.
-    pub async fn strike(&self, cluster: &Cluster) -> Result<()> {
+    /// Strikes. Returns what planned work was asked for.
+    pub async fn strike(&self, cluster: &Cluster) -> Result<Option<String>> {
+        match self.nemesis {
+            Nemesis::Switchover => planned::ask_switchover(cluster, &self.victim.pod).await.map(Some),
+            Nemesis::Rolling | Nemesis::RollingOperator => planned::ask_restart(cluster).await.map(Some),
+            _ => self.fail(cluster).await.map(|()| None),
+        }
+    }
+
+    async fn fail(&self, cluster: &Cluster) -> Result<()> {
         let rabbitmq = || processes(&self.victim.uid, RABBITMQ);
         match self.nemesis {
             Nemesis::Kill | Nemesis::ApiServer | Nemesis::Operator => signal("KILL", &rabbitmq()?).await,
@@ -125,12 +161,20 @@ impl Fault {
             }
             Nemesis::Partition => script("node.sh", &["cut", number_of(&self.victim.machine)?]).await.map(drop),
             Nemesis::NodeKill => script("node.sh", &["kill", number_of(&self.victim.machine)?]).await.map(drop),
+            Nemesis::Switchover | Nemesis::Rolling | Nemesis::RollingOperator => Ok(()),
         }
     }
 
-    /// Undoes it.
-    pub async fn repair(&self, scene: &Scene) -> Result<()> {
+    /// Undoes it; of planned work, waits until it is done.
+    pub async fn repair(&self, scene: &Scene, asked: Option<&str>) -> Result<()> {
+        let asked = || asked.context("nothing was asked for");
         match self.nemesis {
+            Nemesis::Switchover => planned::switched(&scene.cluster, asked()?).await.map(drop),
+            Nemesis::Rolling => planned::restarted(&scene.cluster, asked()?).await.map(drop),
+            Nemesis::RollingOperator => {
+                operator::kill_leader(&scene.cluster).await?;
+                planned::restarted(&scene.cluster, asked()?).await.map(drop)
+            }
             Nemesis::Kill => Ok(()),
             Nemesis::PodDelete => redundancy::replaced(scene, &self.victim).await,
             Nemesis::Stop => signal("CONT", &processes(&self.victim.uid, RABBITMQ)?).await,

@@ -16,6 +16,7 @@ mod mqtt;
 mod order_of_deletion;
 mod orphans;
 mod partitions;
+mod planned;
 mod queue;
 mod quota;
 mod redrive;

@@ -9,13 +9,14 @@ use entente_core::orphans::Listed;
 use entente_core::topology::observed::{ObservedQueue, ObservedVirtualHost};
 use entente_core::topology::plan::Action;
 
+use crate::nodes::NodeAdmin;
 use crate::users::UserAdmin;
 
 /// Administration of one broker. Every call ends within a bounded time, whatever the broker does.
 ///
 /// The real one is [`crate::rabbitmq::RabbitMq`].
 #[async_trait]
-pub trait BrokerAdmin: UserAdmin + Send + Sync + fmt::Debug {
+pub trait BrokerAdmin: UserAdmin + NodeAdmin + Send + Sync + fmt::Debug {
     /// The broker's version and name.
     async fn overview(&self) -> Result<Overview, AdminError>;
 

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
+use entente_core::cluster::work::Members;
 use jiff::Timestamp;
 use kube::Client;
 use kube::runtime::events::Recorder;
@@ -77,6 +79,8 @@ pub(super) struct Memory {
     pub silent_why: Option<String>,
     /// The generation at which it was said that its namespace is not served.
     pub not_served: Option<i64>,
+    /// What it told of its queues' members, and when: the next answer is compared with it.
+    pub members: Option<(Instant, Members)>,
     /// The last time its volumes refused to grow: the generation, when, and why.
     pub growth_refused: Option<(Option<i64>, Timestamp, String)>,
 }

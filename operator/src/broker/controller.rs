@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use entente_core::cluster::names::{self, Identity};
 use entente_core::cluster::observation::SeenPod;
-use entente_core::cluster::rollout::Step;
 use entente_core::cluster::status::{self, Answer, View};
 use entente_core::cluster::validate::Refusal;
+use entente_core::cluster::work::{Decision, report};
 use entente_core::conditions;
 use entente_core::object::is_paused;
 use entente_crds::condition::{reasons, types};
@@ -34,12 +34,14 @@ use kube::{Client, Resource};
 
 use super::context::{BrokerContext, Namespaces};
 use super::credentials::NoRandomness;
-use super::{events, external, nodes, observe};
+use super::{events, external, nodes, observe, work};
 use crate::apply::ApplyError;
 use crate::certificates::CertificateError;
 
 /// How soon to look again at a Broker that is on its way.
 pub(super) const SOON: Duration = Duration::from_secs(1);
+/// How soon to look again while planned work goes on: each step waits for what the one before has done.
+const AT_WORK: Duration = Duration::from_millis(300);
 /// How soon to look again at a Broker that is fine, or that waits for a person.
 pub(super) const LATER: Duration = Duration::from_secs(15);
 
@@ -161,7 +163,8 @@ async fn reconcile_one(broker: &Broker, ctx: &BrokerContext) -> Result<Outcome, 
     };
     let Some(set) = set else {
         let refusal = refusal.as_ref();
-        let view = view(ctx, &[], Answer::NotAsked, refusal, &Step::Done, None);
+        let idle = idle(&before);
+        let view = view(ctx, &[], Answer::NotAsked, refusal, &idle, None);
         return finish(ctx, broker, identity, &before, &view, now).await;
     };
     look(ctx, broker, identity, &before, &set, refusal.as_ref(), now).await
@@ -184,14 +187,19 @@ async fn look(
         Some(Ok(seen)) => Answer::Seen(seen),
         Some(Err((error, times))) => Answer::Silent { error, times: *times },
     };
-    let (mut step, mut growth) = (Step::Done, None);
+    let (mut step, mut growth) = (idle(before), None);
     if refusal.is_none() {
-        let seen = asked.as_ref().and_then(|answer| answer.as_ref().ok());
-        step = observe::roll(ctx, broker, identity, &seen_pods, &pods, seen).await?;
+        let answer = asked.as_ref().map(|answer| answer.as_ref().map_err(|(_, times)| *times));
+        step = work::go_on(ctx, broker, identity, before, (&seen_pods, &pods), work::Asked { answer }, now).await?;
         growth = observe::grow_volumes(ctx, broker, identity, now).await?;
     }
     let view = view(ctx, &seen_pods, answer, refusal, &step, growth.as_deref());
     finish(ctx, broker, identity, before, &view, now).await
+}
+
+/// No work while the Broker is refused; what became of an earlier one stays.
+fn idle(before: &BrokerStatus) -> Decision {
+    Decision { switchover: before.switchover.clone(), ..Decision::default() }
 }
 
 fn view<'a>(
@@ -199,10 +207,10 @@ fn view<'a>(
     pods: &'a [SeenPod],
     answer: Answer<'a>,
     refusal: Option<&'a Refusal>,
-    rollout: &'a Step,
+    work: &'a Decision,
     growth_refused: Option<&'a str>,
 ) -> View<'a> {
-    View { pods, answer, refusal, rollout, growth_refused, cluster_domain: &ctx.settings.cluster_domain }
+    View { pods, answer, refusal, work, growth_refused, cluster_domain: &ctx.settings.cluster_domain }
 }
 
 async fn refuse(
@@ -213,7 +221,8 @@ async fn refuse(
     refusal: &Refusal,
     now: Timestamp,
 ) -> Result<Outcome, Error> {
-    finish(ctx, broker, identity, before, &view(ctx, &[], Answer::NotAsked, Some(refusal), &Step::Done, None), now).await
+    let idle = idle(before);
+    finish(ctx, broker, identity, before, &view(ctx, &[], Answer::NotAsked, Some(refusal), &idle, None), now).await
 }
 
 async fn finish(
@@ -227,8 +236,12 @@ async fn finish(
     let after = status::next(before, broker, view, now);
     let ready = conditions::is_true(&after.conditions, types::READY);
     let missed = matches!(view.answer, Answer::Silent { .. });
+    let balance_due = report::is_balance_due(&after);
     write_status(ctx, broker, identity, before, after).await?;
-    let on_the_way = (!ready && view.refusal.is_none()) || missed || *view.rollout != Step::Done;
+    if view.work.action.is_some() || view.work.work.is_some() {
+        return Ok(Outcome { again: Some(AT_WORK) });
+    }
+    let on_the_way = (!ready && view.refusal.is_none()) || missed || balance_due || view.work.message.is_some();
     Ok(Outcome { again: Some(if on_the_way { SOON } else { LATER }) })
 }
 

@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use entente_core::cluster::external::{SeenExternal, Trouble};
 use entente_core::cluster::observation::{Seen, SeenNode};
 use entente_core::cluster::secrets as contents;
-use entente_crds::meta::PAUSED_ANNOTATION;
+use entente_core::cluster::work::members::{Member, QueueMembers};
+use entente_core::cluster::work::{Members, Move};
+use entente_crds::meta::{PAUSED_ANNOTATION, RESTART_ANNOTATION, SWITCHOVER_ANNOTATION};
 use kube::runtime::events::{Recorder, Reporter};
 use serde_json::{Value, json};
 
@@ -17,17 +19,47 @@ const SET: &str = "/apis/apps/v1/namespaces/messaging/statefulsets/main-broker";
 const CORE: &str = "/api/v1/namespaces/messaging";
 
 /// A broker that answers what it is told to.
-struct Scripted(Mutex<Result<Seen, String>>);
+struct Scripted {
+    seen: Mutex<Result<Seen, String>>,
+    members: Mutex<Option<Members>>,
+    done: Mutex<Vec<String>>,
+}
 
 #[async_trait]
 impl BrokerProbe for Scripted {
     async fn probe(&self, _: &Broker) -> Result<Seen, String> {
-        self.0.lock().unwrap().clone()
+        self.seen.lock().unwrap().clone()
+    }
+
+    async fn members(&self, _: &Broker) -> Result<Option<Members>, String> {
+        Ok(self.members.lock().unwrap().clone())
+    }
+
+    async fn move_leaders(&self, _: &Broker, moves: &[Move]) -> Result<(), String> {
+        self.done.lock().unwrap().push("moved".into());
+        if let Some(members) = self.members.lock().unwrap().as_mut() {
+            for step in moves {
+                members
+                    .queues
+                    .iter_mut()
+                    .filter(|queue| queue.name == step.queue)
+                    .for_each(|queue| queue.leader = Some(step.to.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    async fn close_connections(&self, _: &Broker, node: &str, _: u32) -> Result<(), String> {
+        self.done.lock().unwrap().push("closed".into());
+        if let Some(members) = self.members.lock().unwrap().as_mut() {
+            members.connections.remove(node);
+        }
+        Ok(())
     }
 
     async fn probe_external(&self, _: &Broker) -> Result<SeenExternal, Trouble> {
         let tags = vec!["administrator".to_owned()];
-        match self.0.lock().unwrap().clone() {
+        match self.seen.lock().unwrap().clone() {
             Ok(Seen { nodes, version }) => Ok(SeenExternal {
                 version,
                 exchange_types: Vec::new(),
@@ -48,7 +80,11 @@ struct World {
 impl World {
     fn new(spec: &Value) -> Self {
         let api = FakeApi::default();
-        let probe = Arc::new(Scripted(Mutex::new(Err("nothing there".into()))));
+        let probe = Arc::new(Scripted {
+            seen: Mutex::new(Err("nothing there".into())),
+            members: Mutex::default(),
+            done: Mutex::default(),
+        });
         let client = api.client();
         let settings = BrokerSettings {
             image: "broker:dev".into(),
@@ -128,7 +164,31 @@ impl World {
             alarms: Vec::new(),
         };
         let nodes = running.into_iter().enumerate().map(node).collect();
-        *self.probe.0.lock().unwrap() = Ok(Seen { nodes, version: "4.3.6".into() });
+        *self.probe.seen.lock().unwrap() = Ok(Seen { nodes, version: "4.3.6".into() });
+    }
+
+    /// One queue, led by the last node, with a member in sync on each; a connection there.
+    fn tell_members(&self) {
+        let node = |ordinal: usize| format!("rabbit@main-broker-{ordinal}.main-nodes.messaging.svc.cluster.local");
+        let members =
+            (0..3).map(|ordinal| Member { node: node(ordinal), runs: true, votes: true, written: 1, committed: 1 }).collect();
+        let queue = QueueMembers { virtual_host: "shop".into(), name: "q".into(), leader: Some(node(2)), members };
+        let connections = [(node(2), 1)].into();
+        *self.probe.members.lock().unwrap() = Some(Members { queues: vec![queue], connections });
+    }
+
+    fn annotate(&self, key: &str, value: &str) {
+        self.api.change(BROKER, |broker| broker["metadata"]["annotations"] = json!({key: value}));
+    }
+
+    fn evictions(&self) -> Vec<String> {
+        self.api.take_writes().into_iter().filter(|write| write.ends_with("/eviction")).collect()
+    }
+
+    /// Looks, far enough apart for the broker's answers to be compared.
+    async fn look_later(&self) {
+        tokio::time::sleep(Duration::from_millis(210)).await;
+        self.look().await;
     }
 
     async fn formed(spec: &Value) -> Self {
@@ -337,7 +397,7 @@ async fn an_own_certificate_must_be_there() {
 #[tokio::test]
 async fn i5_a_missed_answer_changes_nothing_at_first() {
     let world = World::formed(&json!({})).await;
-    *world.probe.0.lock().unwrap() = Err("connection refused".into());
+    *world.probe.seen.lock().unwrap() = Err("connection refused".into());
     for _ in 0..2 {
         assert_eq!(world.look().await, Outcome { again: Some(SOON) });
         assert_eq!(world.api.take_writes(), Vec::<String>::new());
@@ -379,6 +439,52 @@ async fn a_change_restarts_one_node_and_waits_for_it() {
     world.answer([true; 3]);
     world.look().await;
     assert_eq!(evictions(world.api.take_writes()), [format!("POST {CORE}/pods/main-broker-1/eviction")]);
+}
+
+#[tokio::test]
+async fn i1_a_restart_moves_leaders_and_clients_first_and_another_operator_goes_on_with_it() {
+    let mut world = World::formed(&json!({})).await;
+    world.tell_members();
+    world.annotate(RESTART_ANNOTATION, "monday");
+    world.look().await;
+    world.set_seen_revision("new");
+    world.look_later().await;
+    let work = world.broker().status.unwrap().work.unwrap();
+    assert_eq!(work.node.as_deref(), Some("main-broker-2"));
+    assert!(world.evictions().is_empty(), "a node that leads is not taken down");
+    // The operator dies, and another one comes.
+    world.ctx =
+        BrokerContext::new(world.api.client(), world.ctx.settings.clone(), world.probe.clone(), world.ctx.recorder.clone());
+    let mut evicted = Vec::new();
+    for _ in 0..6 {
+        world.look_later().await;
+        evicted.extend(world.evictions());
+        if !evicted.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(evicted, [format!("POST {CORE}/pods/main-broker-2/eviction")]);
+    assert_eq!(*world.probe.done.lock().unwrap(), ["moved", "closed"]);
+    let status = world.broker().status.unwrap();
+    assert_eq!(conditions::get(&status.conditions, types::PLANNED_WORK).unwrap().reason, "Restarting");
+    assert_eq!(conditions::get(&status.conditions, types::LEADERS_BALANCED).unwrap().status, "False");
+}
+
+#[tokio::test]
+async fn i6_a_switchover_is_done_once() {
+    let world = World::formed(&json!({})).await;
+    world.tell_members();
+    world.annotate(SWITCHOVER_ANNOTATION, "main-broker-2");
+    for _ in 0..4 {
+        world.look_later().await;
+    }
+    let status = world.broker().status.unwrap();
+    assert_eq!(status.switchover.unwrap().message, "main-broker-2 leads no queue");
+    assert_eq!(*world.probe.done.lock().unwrap(), ["moved"]);
+    world.api.take_writes();
+    world.tell_members();
+    world.look_later().await;
+    assert_eq!(world.api.take_writes(), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -449,7 +555,7 @@ async fn of_an_external_broker_nothing_is_made() {
     world.look().await;
     assert!(world.api.take_writes().is_empty());
     // An answer that does not come is a hiccup, several are a fact, and the reason stays while it is left alone.
-    let silent = |why: &str| *world.probe.0.lock().unwrap() = Err(why.to_owned());
+    let silent = |why: &str| *world.probe.seen.lock().unwrap() = Err(why.to_owned());
     silent("refused");
     assert_eq!(world.look().await, Outcome { again: Some(SOON) });
     assert_eq!(world.ready().0, "True");

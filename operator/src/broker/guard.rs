@@ -154,7 +154,8 @@ impl Guard {
                 pulse: *pulse,
             })
             .collect();
-        let changes = serving::changes(broker.spec.replicas, &nodes);
+        let leaving = broker.status.as_ref().and_then(serving::leaving);
+        let changes = serving::changes(broker.spec.replicas, &nodes, leaving);
         join_all(changes.iter().map(|change| {
             let uid = pods.iter().find(|(_, name, _)| *name == change.pod).and_then(|(pod, ..)| pod.uid());
             self.write(broker, change, uid)

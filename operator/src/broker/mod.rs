@@ -12,6 +12,7 @@ pub mod probe;
 pub mod secrets;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod work;
 
 pub use context::{BrokerContext, BrokerSettings, Namespaces};
 pub use controller::{Error, Outcome, reconcile, run};

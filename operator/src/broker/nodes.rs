@@ -33,6 +33,7 @@ pub async fn ensure(
         operator_namespace: &settings.operator_namespace,
         credentials: Some(&credentials),
         live_storage: live.and_then(stateful_set::storage_of),
+        live_restart: live.and_then(stateful_set::restart_of),
     };
     apply(client, identity, &config_map::build(broker, identity, &inputs)).await?;
     apply(client, identity, &services::headless(broker, identity)).await?;

@@ -1,16 +1,15 @@
-//! Looks at the nodes, and does what follows from that alone: restarts that are due, and volumes that grow.
+//! Looks at the nodes, and grows volumes that are smaller than declared.
 
 use std::time::Duration;
 
 use entente_core::cluster::names::Identity;
 use entente_core::cluster::observation::{self, Seen, SeenPod};
-use entente_core::cluster::rollout::{self, Step};
-use entente_core::cluster::{disruption_budget, meta, volumes};
+use entente_core::cluster::{meta, volumes};
 use entente_crds::Broker;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
-use kube::api::{Api, DeleteParams, EvictParams, ListParams, Patch, PatchParams, Preconditions};
+use kube::api::{Api, ListParams, Patch, PatchParams};
 
 use super::context::BrokerContext;
 use super::controller::Error;
@@ -51,45 +50,6 @@ pub async fn ask(ctx: &BrokerContext, broker: &Broker, identity: Identity<'_>) -
             Err((error, memory.silences))
         }
     })
-}
-
-/// Takes the next step of a restart that is due. The disruption budget has the last word.
-pub async fn roll(
-    ctx: &BrokerContext,
-    broker: &Broker,
-    identity: Identity<'_>,
-    seen_pods: &[SeenPod],
-    pods: &[Pod],
-    seen: Option<&Seen>,
-) -> Result<Step, Error> {
-    let step = rollout::next(broker.spec.replicas, seen_pods, seen);
-    let Step::Replace(name) = &step else { return Ok(step) };
-    let ready = seen_pods.iter().any(|pod| pod.name == *name && pod.ready);
-    if ready && disruption_budget::max_unavailable(broker) == 0 {
-        return Ok(Step::Wait {
-            message: "a change waits: spec.disruption.maxUnavailable is 0, so no node may be restarted".to_owned(),
-        });
-    }
-    let uid = pods.iter().find(|pod| pod.metadata.name.as_ref() == Some(name)).and_then(|pod| pod.metadata.uid.clone());
-    let delete = DeleteParams { preconditions: Some(Preconditions { uid, resource_version: None }), ..DeleteParams::default() };
-    let api: Api<Pod> = Api::namespaced(ctx.client.clone(), identity.namespace);
-    match api.evict(name, &EvictParams { delete_options: Some(delete), ..EvictParams::default() }).await {
-        Ok(_) => {
-            tracing::info!(
-                namespace = identity.namespace,
-                broker = identity.name,
-                pod = name,
-                "node restarted to take up a change"
-            );
-            Ok(step)
-        }
-        Err(kube::Error::Api(status)) if status.code == 429 => {
-            Ok(Step::Wait { message: format!("a change waits: the disruption budget does not allow to restart {name} now") })
-        }
-        // It is gone, or it is a new one: either way the next look tells.
-        Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(step),
-        Err(source) => Err(Error::kubernetes("evict a pod to restart it", source)),
-    }
 }
 
 /// Grows volumes that are smaller than declared. Returns why they do not grow, if so.

@@ -136,6 +136,14 @@ impl Link {
         self.call("read", read).await
     }
 
+    /// Planned work on its nodes, with the breaker in between.
+    pub async fn work<'a, T, F>(&'a self, work: impl FnOnce(&'a dyn BrokerAdmin) -> F + Send) -> Result<T, LinkError>
+    where
+        F: Future<Output = Result<T, AdminError>> + Send,
+    {
+        self.call("work", work).await
+    }
+
     async fn call<'a, T, F>(
         &'a self,
         kind: &'static str,

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use entente_broker::nodes::NodeAdmin;
 use entente_core::cluster::external::{SeenExternal, Trouble};
 use entente_core::cluster::observation::{Seen, SeenNode};
+use entente_core::cluster::work::{Members, Move};
 use entente_crds::Broker;
 use futures::try_join;
 
@@ -27,6 +29,27 @@ impl BrokerProbe for LinkProbe {
             .map(|entente_broker::admin::Node { name, running, alarms, plugins: _ }| SeenNode { name, running, alarms })
             .collect();
         Ok(Seen { nodes, version: overview.version })
+    }
+
+    async fn members(&self, broker: &Broker) -> Result<Option<Members>, String> {
+        let link = self.0.get(broker).await.map_err(|error| error.to_string())?;
+        link.read(NodeAdmin::members).await.map_err(|error| error.to_string())
+    }
+
+    async fn move_leaders(&self, broker: &Broker, moves: &[Move]) -> Result<(), String> {
+        let link = self.0.get(broker).await.map_err(|error| error.to_string())?;
+        let left = link.work(|admin| admin.move_leaders(moves)).await.map_err(|error| error.to_string())?;
+        if let Some(first) = left.first() {
+            tracing::info!(broker = link.key, left = left.len(), first, "leaders were not moved; they are tried again");
+        }
+        Ok(())
+    }
+
+    async fn close_connections(&self, broker: &Broker, node: &str, most: u32) -> Result<(), String> {
+        let link = self.0.get(broker).await.map_err(|error| error.to_string())?;
+        let closed = link.work(|admin| admin.close_connections(node, most)).await.map_err(|error| error.to_string())?;
+        tracing::info!(broker = link.key, node, closed, "connections closed before a restart");
+        Ok(())
     }
 
     async fn probe_external(&self, broker: &Broker) -> Result<SeenExternal, Trouble> {

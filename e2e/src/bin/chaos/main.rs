@@ -31,6 +31,9 @@ Nemeses:
   node-kill   the Kubernetes node loses power, and starts again after 10 to 20 s
   apiserver   kill, while the API server is down
   operator    kill, while the operator is scaled to 0
+  switchover  planned: leaders are moved away from a node
+  rolling     planned: every node is restarted, one by one
+  rolling-operator  the same, and the operator is killed 1 to 20 s after it began
 
 Workloads:
   quorum         a queue: two producers with 100 messages/s each, one consumer

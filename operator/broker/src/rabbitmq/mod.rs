@@ -7,6 +7,7 @@ mod answers;
 mod gauges;
 mod guard;
 mod http;
+mod nodes;
 mod pulse;
 mod users;
 

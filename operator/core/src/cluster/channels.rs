@@ -62,6 +62,7 @@ pub fn enabled_plugins(channels: Channels) -> String {
         "rabbitmq_event_exchange",
         "rabbitmq_sql_exchange",
         "rabbitmq_consistent_hash_exchange",
+        "rabbitmq_entente_nodes",
     ];
     let optional = [
         (mqtt, "rabbitmq_mqtt"),
@@ -88,7 +89,7 @@ mod tests {
         assert_eq!(client_listeners(&main), [Listener { name: "amqps", port: 5671 }]);
         assert_eq!(
             enabled_plugins(main.spec.channels),
-            "[rabbitmq_management,rabbitmq_prometheus,rabbitmq_event_exchange,rabbitmq_sql_exchange,rabbitmq_consistent_hash_exchange].\n"
+            "[rabbitmq_management,rabbitmq_prometheus,rabbitmq_event_exchange,rabbitmq_sql_exchange,rabbitmq_consistent_hash_exchange,rabbitmq_entente_nodes].\n"
         );
     }
 

@@ -17,7 +17,6 @@ pub mod observation;
 pub mod pod;
 pub mod quantity;
 pub mod resources;
-pub mod rollout;
 pub mod secrets;
 pub mod services;
 pub mod serving;
@@ -25,6 +24,7 @@ pub mod stateful_set;
 pub mod status;
 pub mod validate;
 pub mod volumes;
+pub mod work;
 
 #[cfg(test)]
 mod testing;
@@ -42,4 +42,6 @@ pub struct Inputs<'a> {
     pub credentials: Option<&'a str>,
     /// The volume size in the `StatefulSet` that is there: Kubernetes lets no one change it.
     pub live_storage: Option<&'a str>,
+    /// The last restart that was asked for, in the `StatefulSet` that is there: taking the annotation back restarts nobody.
+    pub live_restart: Option<&'a str>,
 }

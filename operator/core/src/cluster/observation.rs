@@ -1,10 +1,11 @@
 //! What is seen of the nodes: from the broker itself and from Kubernetes.
 
 use entente_crds::Broker;
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ContainerState, Pod};
+use k8s_openapi::api::core::v1::{ContainerState, Pod, PodCondition};
 
-use super::names;
+use super::{names, serving};
 
 /// The broker's own answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,16 +28,21 @@ pub struct SeenNode {
 }
 
 /// A pod of the `StatefulSet`, as far as it matters here.
+#[allow(clippy::struct_excessive_bools)] // Each is a fact of its own; any of them goes with any other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SeenPod {
     /// Its name.
     pub name: String,
     /// Whether Kubernetes calls it ready.
     pub ready: bool,
+    /// Since when it is so.
+    pub since: Option<Timestamp>,
     /// Whether it is being deleted.
     pub terminating: bool,
     /// Whether it was made from another template than the present one.
     pub outdated: bool,
+    /// Whether the client Service may take it in.
+    pub serving: bool,
     /// Why it does not run, where Kubernetes says so.
     pub trouble: Option<String>,
 }
@@ -58,11 +64,16 @@ pub fn pods(broker: &Broker, set: &StatefulSet, pods: &[Pod]) -> Vec<SeenPod> {
         .map(|pod| SeenPod {
             name: pod.metadata.name.clone().unwrap_or_default(),
             ready: is_ready(pod),
+            since: ready_condition(pod)
+                .and_then(|condition| condition.last_transition_time.as_ref())
+                .or(pod.metadata.creation_timestamp.as_ref())
+                .map(|time| time.0),
             terminating: pod.metadata.deletion_timestamp.is_some(),
             outdated: current.is_some_and(|current| {
                 let labels = pod.metadata.labels.as_ref();
                 labels.and_then(|labels| labels.get("controller-revision-hash")).is_none_or(|is| is != current)
             }),
+            serving: serving::is_labelled(pod),
             // What ends since it was told to is in no trouble.
             trouble: trouble(pod).filter(|_| pod.metadata.deletion_timestamp.is_none()),
         })
@@ -73,8 +84,11 @@ pub fn pods(broker: &Broker, set: &StatefulSet, pods: &[Pod]) -> Vec<SeenPod> {
 
 /// Whether Kubernetes calls a pod ready.
 pub fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.iter().filter_map(|status| status.conditions.as_ref()).flatten();
-    conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    ready_condition(pod).is_some_and(|condition| condition.status == "True")
+}
+
+fn ready_condition(pod: &Pod) -> Option<&PodCondition> {
+    pod.status.as_ref()?.conditions.as_ref()?.iter().find(|condition| condition.type_ == "Ready")
 }
 
 /// Messages of the scheduler can be long; the beginning tells enough.

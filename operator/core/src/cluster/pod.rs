@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use entente_crds::Broker;
 use entente_crds::broker::Spread;
-use entente_crds::meta::CONFIG_HASH_ANNOTATION;
+use entente_crds::meta::{CONFIG_HASH_ANNOTATION, RESTART_ANNOTATION};
 use k8s_openapi::api::core::v1::{
     Affinity, Capabilities, ConfigMapKeySelector, ConfigMapProjection, ConfigMapVolumeSource, Container, ContainerPort,
     EmptyDirVolumeSource, EnvVar, EnvVarSource, KeyToPath, ObjectFieldSelector, PodAffinityTerm, PodAntiAffinity,
@@ -70,6 +70,10 @@ fn annotations(broker: &Broker, identity: Identity<'_>, inputs: &Inputs<'_>) -> 
         BTreeMap::from([(CONFIG_HASH_ANNOTATION.to_owned(), config_map::restart_hash(broker, identity, inputs))]);
     if let Some(credentials) = inputs.credentials {
         annotations.insert(CREDENTIALS_ANNOTATION.to_owned(), credentials.to_owned());
+    }
+    let asked = broker.metadata.annotations.as_ref().and_then(|all| all.get(RESTART_ANNOTATION)).map(String::as_str);
+    if let Some(asked) = asked.or(inputs.live_restart) {
+        annotations.insert(RESTART_ANNOTATION.to_owned(), asked.to_owned());
     }
     annotations
 }
@@ -393,6 +397,22 @@ mod tests {
         assert_eq!(template["spec"]["nodeSelector"]["disk"], "ssd");
         assert_eq!(template["spec"]["priorityClassName"], "high");
         assert_eq!(built(|_| {})["spec"]["containers"][0]["image"], "localhost/entente-broker:dev");
+    }
+
+    #[test]
+    fn another_restart_restarts_and_taking_it_back_does_not() {
+        let mut main = broker("main", "messaging", |_| {});
+        let with = |main: &Broker, live_restart| {
+            let inputs = Inputs { live_restart, ..inputs() };
+            template(main, names::identity(main).unwrap(), &inputs)
+        };
+        let never = with(&main, None);
+        main.metadata.annotations = Some([(RESTART_ANNOTATION.to_owned(), "monday".to_owned())].into());
+        let monday = with(&main, None);
+        assert_ne!(monday, never);
+        assert_eq!(with(&main, Some("sunday")), monday);
+        main.metadata.annotations = None;
+        assert_eq!(with(&main, Some("monday")), monday);
     }
 
     #[test]

@@ -12,6 +12,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use entente_crds::BrokerStatus;
+use entente_crds::broker::{WorkKind, WorkStep};
 use entente_crds::meta::SERVING_LABEL;
 use k8s_openapi::api::core::v1::Pod;
 
@@ -102,15 +104,22 @@ pub struct Change {
     pub serve: bool,
 }
 
-/// What is to be changed. `declared` is the number of nodes that the Broker should have.
-pub fn changes(declared: i32, nodes: &[Node<'_>]) -> Vec<Change> {
+/// The node that planned work takes out of the client Service, by the status.
+pub fn leaving(status: &BrokerStatus) -> Option<&str> {
+    let work = status.work.as_ref()?;
+    let leaves = work.kind == WorkKind::Restart && work.step <= WorkStep::ClosingConnections;
+    work.node.as_deref().filter(|_| leaves)
+}
+
+/// What is to be changed. `declared` is the number of nodes that the Broker should have; `leaving` the one that is to be restarted.
+pub fn changes(declared: i32, nodes: &[Node<'_>], leaving: Option<&str>) -> Vec<Change> {
     let answering = nodes.iter().filter(|node| node.pulse.answers > 0).count();
     let majority = usize::try_from(declared / 2 + 1).unwrap_or(usize::MAX);
     let may_take_out = declared > 1 && answering >= majority;
     let change = |node: &Node<'_>| {
         let serve = match node.labelled {
-            true if may_take_out && node.ready && node.pulse.is_lost() => false,
-            false if node.pulse.is_back() => true,
+            true if may_take_out && node.ready && (node.pulse.is_lost() || leaving == Some(node.pod)) => false,
+            false if node.pulse.is_back() && leaving != Some(node.pod) => true,
             _ => return None,
         };
         Some(Change { pod: node.pod.to_owned(), serve })
@@ -133,7 +142,7 @@ mod tests {
     }
 
     fn told(nodes: &[Node<'_>]) -> Vec<(String, bool)> {
-        changes(3, nodes).into_iter().map(|change| (change.pod, change.serve)).collect()
+        changes(3, nodes, None).into_iter().map(|change| (change.pod, change.serve)).collect()
     }
 
     #[test]
@@ -172,8 +181,24 @@ mod tests {
     }
 
     #[test]
+    fn one_that_is_to_be_restarted_is_taken_out_and_stays_out() {
+        let with = |labelled| changes(3, &[node("a", true, WELL), node("b", labelled, WELL), node("c", true, WELL)], Some("b"));
+        assert_eq!(with(true), [Change { pod: "b".into(), serve: false }]);
+        assert!(with(false).is_empty());
+        let lost = silent(9_000);
+        assert!(changes(3, &[node("a", true, lost), node("b", true, WELL), node("c", true, lost)], Some("b")).is_empty());
+        let status = |kind, step| {
+            let work = serde_json::json!({"kind": kind, "node": "b", "step": step, "since": "2026-01-01T00:00:00Z"});
+            serde_json::from_value::<BrokerStatus>(serde_json::json!({"work": work})).unwrap()
+        };
+        assert_eq!(leaving(&status("Restart", "ClosingConnections")), Some("b"));
+        assert_eq!(leaving(&status("Restart", "Rejoining")), None);
+        assert_eq!(leaving(&status("Switchover", "MovingLeaders")), None, "its clients stay where they are");
+    }
+
+    #[test]
     fn a_single_node_stays() {
-        assert!(changes(1, &[node("a", true, silent(9_000))]).is_empty());
+        assert!(changes(1, &[node("a", true, silent(9_000))], None).is_empty());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use entente_crds::Broker;
+use entente_crds::meta::RESTART_ANNOTATION;
 use k8s_openapi::api::apps::v1::{
     StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec, StatefulSetUpdateStrategy,
 };
@@ -22,7 +23,7 @@ pub fn build(broker: &Broker, identity: Identity<'_>, inputs: &Inputs<'_>) -> St
             service_name: Some(names::headless_service(identity.name)),
             // After a loss of power every node waits for a majority: one after another, none would come.
             pod_management_policy: Some("Parallel".to_owned()),
-            // The operator restarts nodes one by one, in an order that keeps the majority (`rollout`).
+            // The operator restarts nodes one by one, in an order that keeps the majority (`work`).
             update_strategy: Some(StatefulSetUpdateStrategy { type_: Some("OnDelete".to_owned()), rolling_update: None }),
             persistent_volume_claim_retention_policy: Some(StatefulSetPersistentVolumeClaimRetentionPolicy {
                 when_deleted: Some("Retain".to_owned()),
@@ -66,6 +67,12 @@ fn claim(broker: &Broker, identity: Identity<'_>, inputs: &Inputs<'_>) -> Persis
 pub fn storage_of(live: &StatefulSet) -> Option<&str> {
     let requests = data_claim(live)?.resources.as_ref()?.requests.as_ref()?;
     requests.get("storage").map(|Quantity(size)| size.as_str())
+}
+
+/// The last restart that was asked for, in a `StatefulSet` that is there.
+pub fn restart_of(live: &StatefulSet) -> Option<&str> {
+    let annotations = live.spec.as_ref()?.template.metadata.as_ref()?.annotations.as_ref()?;
+    annotations.get(RESTART_ANNOTATION).map(String::as_str)
 }
 
 /// The storage class in a `StatefulSet` that is there.

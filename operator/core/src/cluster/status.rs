@@ -9,14 +9,16 @@ use serde_json::{Map, Value};
 
 use super::names;
 use super::observation::{Seen, SeenPod};
-use super::rollout::Step;
 use super::validate::Refusal;
+use super::work::{Decision, report};
 use crate::conditions::{self, Status};
 
 /// Condition: whether the volumes have the declared size. Only there while they have not.
 pub const VOLUMES_GROWN: &str = "VolumesGrown";
 /// Reason: a single node has no follower.
 pub const SINGLE_NODE: &str = "SingleNode";
+/// Reason: a queue has too few members to lose one.
+pub const MEMBERS_MISSING: &str = "MembersMissing";
 /// Reason: the image holds another RabbitMQ than `spec.version` says.
 pub const VERSION_MISMATCH: &str = "VersionMismatch";
 /// Reason: RabbitMQ stops publishers, since memory or disk is short.
@@ -52,8 +54,8 @@ pub struct View<'a> {
     pub answer: Answer<'a>,
     /// Why the Broker is not served as declared.
     pub refusal: Option<&'a Refusal>,
-    /// Where a change of the pod template stands.
-    pub rollout: &'a Step,
+    /// Planned work.
+    pub work: &'a Decision,
     /// Why volumes do not grow, if so.
     pub growth_refused: Option<&'a str>,
     /// DNS domain of the Kubernetes cluster.
@@ -97,6 +99,9 @@ pub fn next(before: &BrokerStatus, broker: &Broker, view: &View<'_>, now: Timest
         set(types::QUORUM_SAFE, facts.quorum_safe());
         set(types::READY, facts.ready());
     }
+    if !facts.is_hiccup() || view.work.work.is_some() {
+        report::write(&mut after, broker.metadata.generation, view.work, now);
+    }
     match view.growth_refused {
         Some(message) => {
             let generation = broker.metadata.generation;
@@ -125,8 +130,18 @@ pub fn paused(before: &BrokerStatus, broker: &Broker, now: Timestamp) -> BrokerS
 /// The merge patch from one status to the next, of the fields that are made here; `None` if
 /// there is nothing to write (invariant I6). Others' fields, such as the orphans, stay.
 pub fn patch(before: &BrokerStatus, after: &BrokerStatus) -> Option<Value> {
-    const FIELDS: [&str; 8] =
-        ["observedGeneration", "conditions", "version", "readyNodes", "nodes", "endpoints", "failuresSurvived", "observedAt"];
+    const FIELDS: [&str; 10] = [
+        "observedGeneration",
+        "conditions",
+        "version",
+        "readyNodes",
+        "nodes",
+        "endpoints",
+        "failuresSurvived",
+        "work",
+        "switchover",
+        "observedAt",
+    ];
     let (before, after) = (serde_json::to_value(before).ok()?, serde_json::to_value(after).ok()?);
     let changed: Map<String, Value> = FIELDS
         .into_iter()
@@ -172,6 +187,7 @@ pub fn transitions(before: &BrokerStatus, after: &BrokerStatus) -> Vec<Transitio
             _ => {}
         }
     }
+    transitions.extend(report::transitions(before, after));
     for type_ in [types::READY, VOLUMES_GROWN] {
         let Some(now) = conditions::get(&after.conditions, type_) else { continue };
         let was = conditions::get(&before.conditions, type_);
@@ -268,7 +284,8 @@ impl<'a> Facts<'a> {
 
     /// How many more nodes may fail.
     fn spare(&self) -> i32 {
-        (self.running - majority(self.declared)).max(0)
+        let nodes = (self.running - majority(self.declared)).max(0);
+        self.view.work.weakest.as_ref().map_or(nodes, |weakest| nodes.min(weakest.spare))
     }
 
     /// One missed answer of a broker whose pods are all ready says nothing.
@@ -370,7 +387,17 @@ impl<'a> Facts<'a> {
             let message = "a single node has no follower; declare 3 replicas to survive the loss of one".to_owned();
             return Verdict { status: Status::False, reason: SINGLE_NODE, message };
         }
-        self.absence()
+        match self.view.work.weakest.as_ref().filter(|_| self.missing.is_empty()) {
+            Some(weakest) => Verdict {
+                status: Status::False,
+                reason: MEMBERS_MISSING,
+                message: format!(
+                    "all nodes run, but the queue {} would stop with the next failure: members of it are missing, have no vote yet, or none leads",
+                    weakest.queue
+                ),
+            },
+            None => self.absence(),
+        }
     }
 
     /// Nothing runs, and the reason is the Broker's own.
@@ -388,7 +415,7 @@ impl<'a> Facts<'a> {
         }
         if !self.missing.is_empty() {
             let mut verdict = self.absence();
-            if let Step::Wait { message } = self.view.rollout {
+            if let Some(message) = &self.view.work.message {
                 verdict.message = format!("{}; {message}", verdict.message);
             }
             return verdict;
@@ -400,7 +427,7 @@ impl<'a> Facts<'a> {
             1 => "the only node runs".to_owned(),
             declared => format!("all {declared} nodes run"),
         };
-        if let Step::Wait { message: why } = self.view.rollout {
+        if let Some(why) = &self.view.work.message {
             message = format!("{message}; {why}");
         }
         Verdict { status: Status::True, reason: reasons::READY, message }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::cluster::observation::SeenNode;
 use crate::cluster::testing::broker;
+use crate::cluster::work::Weakest;
 use entente_crds::BrokerSpec;
 use entente_crds::broker::Orphan;
 
@@ -12,8 +13,10 @@ fn pods(ready: &[bool]) -> Vec<SeenPod> {
     let pod = |(ordinal, ready): (usize, &bool)| SeenPod {
         name: format!("main-broker-{ordinal}"),
         ready: *ready,
+        since: None,
         terminating: false,
         outdated: false,
+        serving: true,
         trouble: None,
     };
     ready.iter().enumerate().map(pod).collect()
@@ -29,7 +32,9 @@ fn seen(running: &[bool]) -> Seen {
 }
 
 fn view<'a>(pods: &'a [SeenPod], answer: Answer<'a>) -> View<'a> {
-    View { pods, answer, refusal: None, rollout: &Step::Done, growth_refused: None, cluster_domain: "cluster.local" }
+    const IDLE: &Decision =
+        &Decision { work: None, action: None, message: None, balanced: None, switchover: None, weakest: None };
+    View { pods, answer, refusal: None, work: IDLE, growth_refused: None, cluster_domain: "cluster.local" }
 }
 
 fn spec(change: impl FnOnce(&mut BrokerSpec)) -> Broker {
@@ -215,8 +220,8 @@ fn volumes_that_do_not_grow_are_said() {
 #[test]
 fn a_restart_that_goes_on_is_said() {
     let (pods, seen) = (pods(&[true; 3]), seen(&[true; 3]));
-    let rollout = Step::Wait { message: "1 of 3 done".into() };
-    let status = next(&formed(), &spec(|_| {}), &View { rollout: &rollout, ..view(&pods, Answer::Seen(&seen)) }, at(20));
+    let work = Decision { message: Some("1 of 3 done".into()), ..Decision::default() };
+    let status = next(&formed(), &spec(|_| {}), &View { work: &work, ..view(&pods, Answer::Seen(&seen)) }, at(20));
     assert!(conditions::get(&status.conditions, "Ready").unwrap().message.contains("1 of 3 done"));
 }
 
@@ -251,4 +256,20 @@ fn a_majority_serves() {
         node.running = false;
     }
     assert!(!serves(&main));
+}
+
+#[test]
+fn i10_a_broker_is_as_safe_as_its_weakest_queue() {
+    let (pods, seen) = (pods(&[true; 3]), seen(&[true; 3]));
+    let with = |weakest| {
+        let work = Decision { weakest, ..Decision::default() };
+        let status = next(&formed(), &spec(|_| {}), &View { work: &work, ..view(&pods, Answer::Seen(&seen)) }, at(20));
+        let safe = said(&status, types::QUORUM_SAFE);
+        (safe.0.to_owned(), safe.1.to_owned(), status.failures_survived)
+    };
+    let safe = ("True".to_owned(), "Ready".to_owned(), Some(1));
+    assert_eq!(with(None), safe);
+    assert_eq!(with(Some(Weakest { spare: 1, queue: "shop/q".into() })), safe);
+    let weak = ("False".to_owned(), "MembersMissing".to_owned(), Some(0));
+    assert_eq!(with(Some(Weakest { spare: 0, queue: "shop/q".into() })), weak);
 }

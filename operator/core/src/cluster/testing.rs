@@ -26,6 +26,7 @@ pub fn inputs() -> Inputs<'static> {
         operator_namespace: "entente-system",
         credentials: None,
         live_storage: None,
+        live_restart: None,
     }
 }
 

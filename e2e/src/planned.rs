@@ -1,0 +1,100 @@
+//! Planned work on the Broker `main`: asked for by an annotation, as a person does.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail, ensure};
+use entente_crds::Broker;
+use entente_crds::broker::{Switchover, SwitchoverOutcome};
+use entente_crds::condition::types;
+use entente_crds::meta::{RESTART_ANNOTATION, SWITCHOVER_ANNOTATION};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::api::{ListParams, Patch, PatchParams};
+use serde_json::json;
+
+use crate::cluster::{Cluster, SYSTEM};
+use crate::wait::{holds, seconds, until};
+
+/// A restart of three nodes takes a minute or two.
+const RESTARTED: Duration = Duration::from_mins(5);
+
+/// Text that was never used before.
+fn unique() -> Result<String> {
+    Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis().to_string())
+}
+
+async fn annotate(cluster: &Cluster, key: &str, value: &str) -> Result<()> {
+    let patch = Patch::Merge(json!({"metadata": {"annotations": {key: value}}}));
+    cluster.brokers(SYSTEM).patch("main", &PatchParams::default(), &patch).await?;
+    Ok(())
+}
+
+/// The Broker `main`.
+pub async fn broker(cluster: &Cluster) -> Result<Broker> {
+    Ok(cluster.brokers(SYSTEM).get("main").await?)
+}
+
+/// Asks for a rolling restart. Returns what was asked.
+pub async fn ask_restart(cluster: &Cluster) -> Result<String> {
+    let asked = unique()?;
+    annotate(cluster, RESTART_ANNOTATION, &asked).await?;
+    Ok(asked)
+}
+
+/// By pod, the restart that it was made with.
+async fn restarts(cluster: &Cluster) -> Result<BTreeMap<String, String>> {
+    let pods = cluster.pods(SYSTEM).list(&ListParams::default().labels("entente.dev/broker=main")).await?;
+    let restart = |pod: k8s_openapi::api::core::v1::Pod| {
+        let annotations = pod.metadata.annotations.unwrap_or_default();
+        Some((pod.metadata.name?, annotations.get(RESTART_ANNOTATION).cloned().unwrap_or_default()))
+    };
+    Ok(pods.into_iter().filter_map(restart).collect())
+}
+
+/// Waits until every node runs since that restart, and nothing is left to do.
+pub async fn restarted(cluster: &Cluster, asked: &str) -> Result<Duration> {
+    holds("every node is restarted", RESTARTED, async || {
+        let restarts = restarts(cluster).await?;
+        let left: Vec<&String> = restarts.iter().filter(|(_, made_with)| *made_with != asked).map(|(pod, _)| pod).collect();
+        ensure!(restarts.len() == 3 && left.is_empty(), "{left:?} are left of {}", restarts.len());
+        let status = broker(cluster).await?.status.context("no status")?;
+        ensure!(status.work.is_none() && status.ready_nodes.as_deref() == Some("3/3"), "{:?}", status.work);
+        Ok(true)
+    })
+    .await
+}
+
+/// Waits until nothing planned goes on: leaders that are spread after a failure would move while something is measured.
+pub async fn settled(cluster: &Cluster) -> Result<Duration> {
+    holds("leaders are spread", RESTARTED, async || {
+        let status = broker(cluster).await?.status.context("no status")?;
+        let due = |condition: &Condition| condition.type_ == types::LEADERS_BALANCED && condition.status == "False";
+        Ok(status.work.is_none() && !status.conditions.iter().any(due))
+    })
+    .await
+}
+
+/// Asks for a switchover away from a node. Returns what was asked.
+pub async fn ask_switchover(cluster: &Cluster, pod: &str) -> Result<String> {
+    let asked = format!("{pod} {}", unique()?);
+    annotate(cluster, SWITCHOVER_ANNOTATION, &asked).await?;
+    Ok(asked)
+}
+
+/// Waits until a switchover has ended.
+pub async fn switched_over(cluster: &Cluster, asked: &str) -> Result<(Switchover, Duration)> {
+    until("the switchover has ended", seconds(60), async || {
+        let status = broker(cluster).await?.status.context("no status")?;
+        Ok(status.switchover.filter(|switchover| switchover.asked == asked))
+    })
+    .await
+}
+
+/// The same, and that it is done.
+pub async fn switched(cluster: &Cluster, asked: &str) -> Result<Duration> {
+    let (Switchover { outcome, message, .. }, took) = switched_over(cluster, asked).await?;
+    match outcome {
+        SwitchoverOutcome::Done => Ok(took),
+        SwitchoverOutcome::Incomplete | SwitchoverOutcome::Refused => bail!("{outcome:?}: {message}"),
+    }
+}
