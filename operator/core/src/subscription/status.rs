@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::queue_of;
 use super::validate::Settings;
+use crate::contract::reference::Reference;
 use crate::object::{Outcome, Place, set_outcome};
 use crate::queue::status::locate;
 
@@ -17,7 +18,9 @@ pub fn status(
     place: Option<Place<'_, Settings>>,
     now: Timestamp,
 ) -> SubscriptionStatus {
-    let mut status = of_queue(subscription.status.clone().unwrap_or_default());
+    let last = subscription.status.clone().unwrap_or_default();
+    let bound = bound(subscription, &last, place);
+    let mut status = of_queue(last);
     let generation = subscription.metadata.generation;
     status.observed_generation = generation;
     if set_outcome(&mut status.conditions, outcome, "the subscription is as declared", generation, now)
@@ -26,7 +29,18 @@ pub fn status(
         let place = Place { broker, virtual_host, settings: settings.map(|settings| &settings.queue), observed };
         locate(&mut status, &queue_of(subscription), place, now);
     }
-    of_subscription(status)
+    SubscriptionStatus { contract: bound, ..of_subscription(status) }
+}
+
+/// The version that its queue is bound to, where it was seen; else what was known before. A version in Sunset takes in only
+/// who is bound already.
+fn bound(subscription: &Subscription, last: &SubscriptionStatus, place: Option<Place<'_, Settings>>) -> Option<String> {
+    let reference = subscription.spec.contract_ref.as_ref()?;
+    let Some(Place { settings: Some(settings), observed: Some(observed), .. }) = place else { return last.contract.clone() };
+    let queue = queue_of(subscription);
+    let is_bound = observed.bindings_from(&settings.exchange).any(|binding| binding.leads_to_queue(&queue));
+    let key = || Reference::of(reference, &subscription.metadata.namespace.clone().unwrap_or_default()).key();
+    is_bound.then(key)
 }
 
 fn of_queue(status: SubscriptionStatus) -> QueueStatus {
@@ -35,6 +49,7 @@ fn of_queue(status: SubscriptionStatus) -> QueueStatus {
         conditions,
         broker,
         virtual_host,
+        contract: _, // not the queue's
         address,
         dead_letter_address,
         leader,
@@ -82,6 +97,7 @@ fn of_subscription(status: QueueStatus) -> SubscriptionStatus {
         conditions,
         broker,
         virtual_host,
+        contract: None,
         address,
         dead_letter_address,
         leader,

@@ -4,33 +4,61 @@ use std::collections::BTreeMap;
 
 use entente_crds::Subscription;
 use entente_crds::queue::{DeadLetter, QueueSpec, QueueType};
-use entente_crds::subscription::{SubscriptionSpec, TopicRef};
+use entente_crds::subscription::{ContractRef, SubscriptionSpec, TopicRef};
 
 use super::filter;
 use crate::object::{Refusal, check_name};
 use crate::queue;
-use crate::topology::names::subscription_queue;
+use crate::topology::names::{contract_outlet, subscription_queue, topic_exchange};
 
 /// A Subscription whose rules hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Name of its Topic.
+    /// Name of its Topic or ServiceContract.
     pub topic: String,
+    /// The exchange that its queue is bound to.
+    pub exchange: String,
     /// The filter, as arguments of the binding.
     pub arguments: BTreeMap<String, String>,
     /// Its queue.
     pub queue: queue::validate::Settings,
 }
 
-/// The namespace of the Topic, whose virtual host the Subscription is in.
+/// The namespace of the Topic or ServiceContract, whose virtual host the Subscription is in.
 pub fn topic_namespace(subscription: &Subscription) -> String {
-    let own = subscription.metadata.namespace.clone().unwrap_or_default();
-    subscription.spec.topic_ref.namespace.clone().unwrap_or(own)
+    let SubscriptionSpec { topic_ref, contract_ref, .. } = &subscription.spec;
+    let of_topic = topic_ref.as_ref().map(|topic| &topic.namespace);
+    let named = of_topic.or_else(|| contract_ref.as_ref().map(|contract| &contract.namespace));
+    named.cloned().flatten().unwrap_or_else(|| subscription.metadata.namespace.clone().unwrap_or_default())
 }
 
 /// Whether it is a Subscription to this Topic.
 pub fn is_to(subscription: &Subscription, namespace: &str, topic: &str) -> bool {
-    subscription.spec.topic_ref.name == topic && topic_namespace(subscription) == namespace
+    let named = subscription.spec.topic_ref.as_ref().is_some_and(|reference| reference.name == topic);
+    named && topic_namespace(subscription) == namespace
+}
+
+/// Whether it is a Subscription to a version of this ServiceContract.
+pub fn is_under(subscription: &Subscription, namespace: &str, contract: &str) -> bool {
+    let named = subscription.spec.contract_ref.as_ref().is_some_and(|reference| reference.name == contract);
+    named && topic_namespace(subscription) == namespace
+}
+
+/// What it is to: a name, and the exchange that its queue is bound to.
+fn source(topic: Option<&TopicRef>, contract: Option<&ContractRef>, problems: &mut Vec<String>) -> (String, String) {
+    match (topic, contract) {
+        (Some(TopicRef { name, namespace: _ }), None) => (name.clone(), topic_exchange(name)),
+        (None, Some(ContractRef { name, namespace: _, version, operation })) => {
+            for label in [name, version, operation] {
+                check_name("ServiceContract, version and operation", label, problems);
+            }
+            (name.clone(), contract_outlet(name, version, operation))
+        }
+        (Some(_), Some(_)) | (None, None) => {
+            problems.push("choose one: topicRef or contractRef".to_owned());
+            (String::new(), String::new())
+        }
+    }
 }
 
 /// Checks a Subscription. All problems are reported at once.
@@ -39,7 +67,8 @@ pub fn validate(subscription: &Subscription) -> Result<Settings, Refusal> {
     let namespace = subscription.metadata.namespace.clone().unwrap_or_default();
     // Exhaustive: a new field cannot be skipped.
     let SubscriptionSpec {
-        topic_ref: TopicRef { name: topic, namespace: _ },
+        topic_ref,
+        contract_ref,
         filter,
         message_ttl,
         max_length,
@@ -55,6 +84,7 @@ pub fn validate(subscription: &Subscription) -> Result<Settings, Refusal> {
     } = &subscription.spec;
     let mut problems = Vec::new();
     check_name("Subscription", &name, &mut problems);
+    let (topic, exchange) = source(topic_ref.as_ref(), contract_ref.as_ref(), &mut problems);
     let arguments = filter::arguments(filter.as_ref(), &mut problems);
     let elsewhere = topic_namespace(subscription) != namespace;
     if elsewhere && matches!(dead_letter, Some(DeadLetter { queue_ref: Some(_), .. })) {
@@ -82,7 +112,7 @@ pub fn validate(subscription: &Subscription) -> Result<Settings, Refusal> {
         deletion_policy: *deletion_policy,
     };
     let queue = queue::validate::settings(subscription_queue(&namespace, &name), &spec, problems)?;
-    Ok(Settings { topic: topic.clone(), arguments, queue })
+    Ok(Settings { topic, exchange, arguments, queue })
 }
 
 #[cfg(test)]
@@ -103,6 +133,36 @@ mod tests {
         let settings = checked(json!({"topicRef": {"name": "orders"}})).unwrap();
         assert_eq!(settings.queue.name, "subscription.billing.mail");
         assert!(settings.arguments.is_empty());
+    }
+
+    #[test]
+    fn a_version_of_a_contract_takes_the_place_of_a_topic() {
+        let reference = json!({"name": "orders", "namespace": "shop", "version": "v1", "operation": "placed"});
+        let settings = checked(json!({"contractRef": reference})).unwrap();
+        assert_eq!(settings.exchange, "contract.orders.v1.placed.out");
+        for spec in [
+            json!({}),
+            json!({"topicRef": {"name": "orders"}, "contractRef": reference}),
+            json!({"contractRef": {"name": "orders", "version": "v1.x", "operation": "placed"}}),
+        ] {
+            assert_eq!(checked(spec).unwrap_err().reason, reasons::INVALID);
+        }
+    }
+
+    #[test]
+    fn it_lives_where_what_it_is_to_lives() {
+        for (spec, namespace) in [
+            (json!({"topicRef": {"name": "t"}}), "billing"),
+            (json!({"topicRef": {"name": "t", "namespace": "shop"}}), "shop"),
+            (json!({"contractRef": {"name": "c", "version": "v1", "operation": "o"}}), "billing"),
+            (json!({"contractRef": {"name": "c", "namespace": "shop", "version": "v1", "operation": "o"}}), "shop"),
+        ] {
+            let mut subscription = Subscription::new("mail", serde_json::from_value(spec).unwrap());
+            subscription.metadata.namespace = Some("billing".into());
+            assert_eq!(topic_namespace(&subscription), namespace);
+            assert_eq!(is_under(&subscription, namespace, "c"), subscription.spec.contract_ref.is_some());
+            assert_eq!(is_to(&subscription, namespace, "t"), subscription.spec.topic_ref.is_some());
+        }
     }
 
     #[test]
