@@ -115,7 +115,12 @@ async fn end<K: Kind>(
     place: Option<Place<'_, K::Settings>>,
     action: Action,
 ) -> Result<Action, Error> {
-    writes::status(ctx, object, object.next_status(outcome, place, Timestamp::now())).await?;
+    let now = Timestamp::now();
+    let mut new = object.next_status(outcome, place, now);
+    if *outcome != Outcome::Paused {
+        object.amend(ctx, &mut new, now);
+    }
+    writes::status(ctx, object, new).await?;
     Ok(action)
 }
 
@@ -287,10 +292,12 @@ impl<K: Kind> Visit<'_, K> {
     }
 
     async fn end(&self, object: &K, outcome: &Outcome, action: Action) -> Result<Action, Error> {
-        let new = self.host.look(|observed| {
+        let now = Timestamp::now();
+        let mut new = self.host.look(|observed| {
             let place = Place { broker: self.broker, virtual_host: &self.host.name, settings: Some(self.settings), observed };
-            object.next_status(outcome, Some(place), Timestamp::now())
+            object.next_status(outcome, Some(place), now)
         });
+        object.amend(self.ctx, &mut new, now);
         writes::status(self.ctx, object, new).await?;
         Ok(action)
     }

@@ -58,16 +58,16 @@ pub fn conduct(
     now: Timestamp,
 ) -> Conduct {
     let now = whole_second(now);
-    let mut look = Look { rules, around, now, versions: recorded.to_vec(), moves: Vec::new() };
+    let mut look = Look { rules, around, now, versions: recorded.to_vec(), moves: Vec::new(), steps: 0 };
     let mut look_again = None;
-    // A version may have waited for another that moved: its successor, or room.
+    // A version that is new begins as a draft, and one may have waited for another that moved: its successor, or room.
     for _ in 0..=2 * spec.versions.len() {
-        let moves = look.moves.len();
+        let steps = look.steps;
         for version in &spec.versions {
             let soon = look.visit(version);
             look_again = [look_again, soon].into_iter().flatten().min();
         }
-        if look.moves.len() == moves {
+        if look.steps == steps {
             break;
         }
         look_again = None;
@@ -82,6 +82,8 @@ struct Look<'a> {
     now: Timestamp,
     versions: Vec<VersionStatus>,
     moves: Vec<Move>,
+    /// Versions that are new, or moved.
+    steps: usize,
 }
 
 impl Look<'_> {
@@ -102,6 +104,7 @@ impl Look<'_> {
         let seen = self.around.uses.get(&version.name);
         let (mut record, outcome) = self.step(version, before.as_ref());
         if let Outcome::Moved { from, to } = &outcome {
+            self.steps += 1;
             self.moves.push(Move { version: version.name.clone(), from: (*from).into(), to: (*to).into() });
         }
         if record.state == State::Sunset && before.as_ref().is_some_and(|before| before.state == VersionState::Sunset) {
@@ -120,7 +123,10 @@ impl Look<'_> {
         }
         match self.versions.iter_mut().find(|known| known.name == version.name) {
             Some(known) => *known = status,
-            None => self.versions.push(status),
+            None => {
+                self.steps += 1;
+                self.versions.push(status);
+            }
         }
         soon
     }

@@ -104,7 +104,12 @@ fn drafts_are_nowhere_and_a_refusal_is_told() {
     assert!(settings.offers.is_empty() && settings.closed.is_empty());
     assert_eq!(settings.refused.as_deref(), Some("v1: no"));
     let mut waiting = with(&[("v1", State::Sunset, &[])]);
-    waiting.spec.versions[0].desired_state = DesiredState::Deprecated;
+    let mut ending = version("v1", "Deprecated", json!({}));
+    for (field, value) in [("successor", "v2"), ("reason", "r"), ("sunsetAt", "2030-01-01T00:00:00Z")] {
+        ending[field] = json!(value);
+    }
+    let all = json!([ending, version("v2", "Draft", json!({}))]);
+    waiting.spec.versions = serde_json::from_value(all).unwrap();
     waiting.status.as_mut().unwrap().versions[0].message = Some("in use".into());
     assert_eq!(super::settings(&waiting).unwrap().refused, None, "what only waits is not refused");
 }

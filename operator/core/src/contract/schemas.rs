@@ -198,7 +198,7 @@ mod tests {
         let v2 = version("v2", "Active", object(json!({"id": {"type": "integer"}}), json!(["id"])));
         let assessment = assessed(json!([v1, v2]), true);
         let problem = assessment.problem.unwrap();
-        assert!(problem.contains("with v1: placed /properties/id type"), "{problem}");
+        assert!(problem.contains("with v1: placed /properties/id/type type"), "{problem}");
         assert!(assessment.feeds.is_empty());
     }
 
