@@ -282,11 +282,17 @@ pub struct Limits {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct External {
-    /// URI of its HTTP API, such as `https://rabbit.example:15671`.
+    /// URI of its HTTP API, such as `https://rabbit.example:15671`. With `http` the password travels in the clear.
     #[schemars(length(min = 1, max = 512), regex(pattern = r"^https?://[^/?#@\s]+/?$"))]
     pub uri: String,
-    /// A Secret of this namespace with `username`, `password` and, for a private authority, `ca.crt`.
+    /// A Secret of this namespace with `username`, `password` and, with https, `ca.crt`: the authority of the RabbitMQ's
+    /// certificate, a public one too. The user needs the tag `administrator`.
     pub secret_ref: LocalRef,
+    /// Where clients connect, such as `amqps://rabbit.example:5671`. By default the host of `uri`: port 5671 with TLS where
+    /// `uri` is https, else 5672 without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512), regex(pattern = r"^amqps?://[^/?#@\s]+/?$"))]
+    pub amqp_uri: Option<String>,
 }
 
 /// What was last seen of a Broker.
@@ -296,7 +302,7 @@ pub struct BrokerStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Ready`, `ClusterFormed`, `QuorumSafe`.
+    /// `Ready`, `ClusterFormed`, `QuorumSafe`; of an external Broker also `FiltersSupported` and `EventsHeard`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

@@ -20,6 +20,10 @@ pub mod types {
     pub const CLUSTER_FORMED: &str = "ClusterFormed";
     /// Whether the Broker survives the loss of at least one more node.
     pub const QUORUM_SAFE: &str = "QuorumSafe";
+    /// Whether an external Broker has the plugin that Topics, Subscriptions and taps need.
+    pub const FILTERS_SUPPORTED: &str = "FiltersSupported";
+    /// Whether changes by others in an external Broker are heard at once, or only seen at a resync.
+    pub const EVENTS_HEARD: &str = "EventsHeard";
 }
 
 /// Condition reasons.
@@ -74,6 +78,10 @@ pub mod reasons {
     pub const VERSION_REFUSED: &str = "VersionRefused";
     /// Deletion waits until nobody depends on the contract.
     pub const IN_USE: &str = "InUse";
+    /// A Subscription begins in the past, and its Topic keeps none.
+    pub const NOT_RETAINED: &str = "NotRetained";
+    /// The past is being replayed into the queue of a Subscription.
+    pub const REPLAYING: &str = "Replaying";
     /// Deletion waits until the queue is empty.
     pub const NOT_EMPTY: &str = "NotEmpty";
     /// Deletion is under way.
@@ -84,4 +92,14 @@ pub mod reasons {
     pub const NODES_MISSING: &str = "NodesMissing";
     /// The broker's pods are starting.
     pub const STARTING: &str = "Starting";
+    /// An external Broker's Secret is missing, lacks something, or its user is not accepted or may too little.
+    pub const CREDENTIALS_REFUSED: &str = "CredentialsRefused";
+    /// What answers at an external Broker's URI is no RabbitMQ.
+    pub const NOT_RABBITMQ: &str = "NotRabbitMQ";
+    /// A plugin is not enabled on every node of an external Broker.
+    pub const PLUGIN_MISSING: &str = "PluginMissing";
+    /// The object needs a plugin that the external Broker lacks.
+    pub const FILTERS_NOT_SUPPORTED: &str = "FiltersNotSupported";
+    /// Changes by others are seen at each resync, and not at once.
+    pub const RESYNC_ONLY: &str = "ResyncOnly";
 }

@@ -30,6 +30,7 @@ use crate::text::{ByteSize, DurationText};
     printcolumn(name = "Unacked", type_ = "integer", json_path = ".status.backlog.unacknowledged", description = "Messages delivered and not yet settled when last seen"),
     printcolumn(name = "Consumers", type_ = "integer", json_path = ".status.backlog.consumers"),
     printcolumn(name = "Replicas", type_ = "integer", json_path = ".status.scaling.desiredReplicas", priority = 1, description = "Replicas that spec.scaling asks its target to have"),
+    printcolumn(name = "Replayed", type_ = "integer", json_path = ".status.replayed", priority = 1, description = "Messages of the past that were replayed into it"),
     printcolumn(name = "Address", type_ = "string", json_path = ".status.address", priority = 1),
     printcolumn(name = "Leader", type_ = "string", json_path = ".status.leader", priority = 1),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1),
@@ -46,6 +47,8 @@ use crate::text::{ByteSize, DurationText};
         .message("contractRef.namespace cannot be changed; create a Subscription of another name"),
     validation = Rule::new("has(self.topicRef) == has(oldSelf.topicRef) && (!has(self.topicRef) || self.topicRef == oldSelf.topicRef)")
         .message("topicRef cannot be changed: messages of one Topic would wait among those of another; create a Subscription of another name"),
+    validation = Rule::new("(has(self.from) ? self.from : 'Latest') == (has(oldSelf.from) ? oldSelf.from : 'Latest')")
+        .message("from cannot be changed: it says where a new Subscription begins; create a Subscription of another name"),
     validation = Rule::new("self.singleActiveConsumer == oldSelf.singleActiveConsumer")
         .message("singleActiveConsumer cannot be changed: the broker fixes it when a queue is declared; create a Subscription of another name and move its users"),
     validation = Rule::new("!has(self.scaling) || !self.singleActiveConsumer || self.scaling.maxReplicas <= 1")
@@ -61,6 +64,12 @@ pub struct SubscriptionSpec {
     /// Which messages; all of them by default. Can be changed at any time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<Filter>,
+    /// Where it begins: `Latest` (the default) with what is sent from now on, `Earliest` with all that the Topic has kept,
+    /// or with what was kept since a time such as `2026-05-04T09:00:00Z`. All but `Latest` need the Topic's `retention`.
+    /// Fixed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 40), extend("pattern" = "^(Earliest|Latest|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2}))$"))]
+    pub from: Option<String>,
     /// Messages older than this are dead-lettered.
     #[serde(default, rename = "messageTTL", skip_serializing_if = "Option::is_none")]
     pub message_ttl: Option<DurationText>,
@@ -215,4 +224,7 @@ pub struct SubscriptionStatus {
     /// What the autoscaler last did, with `spec.scaling`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaling: Option<ScalingStatus>,
+    /// Messages of the past that were replayed into it, where it begins in the past.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replayed: Option<i64>,
 }

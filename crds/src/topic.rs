@@ -36,7 +36,9 @@ use crate::text::{ByteSize, DurationText};
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("has(self.brokerRef) == has(oldSelf.brokerRef) && (!has(self.brokerRef) || self.brokerRef == oldSelf.brokerRef)")
-        .message("brokerRef cannot be changed: Subscriptions and their messages do not move between Brokers; create a Topic of another name and move its users")
+        .message("brokerRef cannot be changed: Subscriptions and their messages do not move between Brokers; create a Topic of another name and move its users"),
+    validation = Rule::new("!has(self.retention) || self.unrouted == 'Release'")
+        .message("with retention every message is kept, so that none is unrouted: leave unrouted out")
 )]
 pub struct TopicSpec {
     /// The Broker to use. Without it, the Broker marked `spec.default: true` serves. Fixed once set.
@@ -47,10 +49,11 @@ pub struct TopicSpec {
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub taps: Vec<Tap>,
-    /// What happens to a message that matches no Subscription and no tap.
+    /// What happens to a message that matches no Subscription and no tap. With `retention` there is none: it is kept.
     #[serde(default)]
     pub unrouted: Unrouted,
-    /// Keep the messages in a stream beside the topic, so that a new Subscription may begin in the past.
+    /// Keep the messages in a stream beside the topic, so that a new Subscription may begin in the past. Its bounds can
+    /// change. Without it the stream that is there takes no more, and stays until the Topic goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,
     /// Other namespaces that may use this Topic. Its own always may.
@@ -80,10 +83,10 @@ pub enum Unrouted {
 #[x_kube(validation = Rule::new("has(self.maxAge) || has(self.maxBytes)")
     .message("name a bound: maxAge, maxBytes or both"))]
 pub struct Retention {
-    /// Messages are kept at least so long, unless `maxBytes` is reached.
+    /// Messages are kept at least so long, unless `maxBytes` is reached. At least 1s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_age: Option<DurationText>,
-    /// The most bytes that are kept.
+    /// About the most bytes that are kept. At least 1Mi.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<ByteSize>,
 }
@@ -91,7 +94,7 @@ pub struct Retention {
 /// What happens to the broker's exchange when the Topic is deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum TopicDeletionPolicy {
-    /// Wait until no Subscription is bound and its own queue is empty, then delete it.
+    /// Wait until no Subscription is bound and its own queue is empty, then delete it, with what `retention` has kept.
     #[default]
     DeleteIfEmpty,
     /// Delete it. Subscriptions keep the messages that they have, and get no more.

@@ -25,7 +25,9 @@ pub struct BrokerAccess {
     http: Client,
     host: String,
     address: String,
-    ca: Vec<u8>,
+    base: String,
+    amqp_port: u16,
+    ca: Option<Vec<u8>>,
 }
 
 impl BrokerAccess {
@@ -52,7 +54,28 @@ impl BrokerAccess {
             ca_pem: Some(ca.clone()),
             address: Some(management),
         })?;
-        Ok(Self { admin, username, password, http, host, address, ca })
+        let base = format!("https://{host}:15671");
+        Ok(Self { admin, username, password, http, host, address, base, amqp_port: 5671, ca: Some(ca) })
+    }
+
+    /// Access to a RabbitMQ without TLS that is nobody's Broker.
+    pub fn plain(address: &str, username: &str, password: &str) -> Result<Self> {
+        let base = format!("http://{address}:15672");
+        let (username, password) = (username.to_owned(), password.to_owned());
+        let http = Client::builder()
+            .timeout(Duration::from_secs(15))
+            .no_proxy()
+            .tls_backend_preconfigured(client_config(None)?)
+            .build()?;
+        let admin = RabbitMq::new(Endpoint {
+            uri: base.clone(),
+            username: username.clone(),
+            password: password.clone(),
+            ca_pem: None,
+            address: None,
+        })?;
+        let address = address.to_owned();
+        Ok(Self { admin, username, password, http, host: address.clone(), address, base, amqp_port: 5672, ca: None })
     }
 
     /// An AMQP 1.0 connection to a virtual host.
@@ -62,9 +85,9 @@ impl BrokerAccess {
 
     /// What is needed to connect to a virtual host.
     pub fn options(&self, virtual_host: &str) -> Result<ConnectOptions> {
-        let mut options = ConnectOptions::new(&self.address, 5671, &self.username, &self.password);
+        let mut options = ConnectOptions::new(&self.address, self.amqp_port, &self.username, &self.password);
         virtual_host.clone_into(&mut options.virtual_host);
-        options.tls = Some(Tls::from_ca_pem(&self.ca, &self.host)?);
+        options.tls = self.ca.as_ref().map(|ca| Tls::from_ca_pem(ca, &self.host)).transpose()?;
         Ok(options)
     }
 
@@ -94,7 +117,7 @@ impl BrokerAccess {
 
     /// A connection of another user, to send messages whose properties have any type.
     pub async fn typed_sender(&self, virtual_host: &str, user: (&str, &str), address: &str) -> Result<TypedSender> {
-        let peer = Peer { address: self.address.clone(), host: self.host.clone(), tls: client_config(Some(&self.ca))? };
+        let peer = Peer { address: self.address.clone(), host: self.host.clone(), tls: client_config(self.ca.as_deref())? };
         TypedSender::connect(peer, virtual_host, user, address).await
     }
 
@@ -134,7 +157,7 @@ impl BrokerAccess {
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<(StatusCode, String)> {
-        let url = format!("https://{}:15671/api/{path}", self.host);
+        let url = format!("{}/api/{path}", self.base);
         let mut request = self.http.request(method, url).basic_auth(&self.username, Some(&self.password));
         if let Some(body) = body {
             request = request.json(&body);

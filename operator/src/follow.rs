@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 
-use entente_core::conditions::is_true;
+use entente_core::conditions::{get, is_true};
 use entente_crds::condition::types;
 use entente_crds::{Broker, ServiceContract, Topic};
 use futures::stream::unfold;
@@ -79,10 +79,12 @@ where
     reader
 }
 
-/// What others depend on: the spec, whether it serves, whether it is being deleted.
+/// What others depend on: the spec, whether it serves and filters, whether it is being deleted.
 pub fn broker_essence(broker: &Broker) -> String {
     let ready = broker.status.as_ref().is_some_and(|status| is_true(&status.conditions, types::READY));
-    format!("{:?} {:?} {ready} {:?}", broker.uid(), broker.metadata.generation, broker.metadata.deletion_timestamp)
+    let filters = broker.status.as_ref().and_then(|status| get(&status.conditions, types::FILTERS_SUPPORTED));
+    let filters = filters.map(|condition| &condition.status);
+    format!("{:?} {:?} {ready} {filters:?} {:?}", broker.uid(), broker.metadata.generation, broker.metadata.deletion_timestamp)
 }
 
 /// What others depend on: the labels, whether it is being deleted.

@@ -19,6 +19,7 @@ pub mod links;
 pub mod metrics;
 pub mod objects;
 pub mod orphans;
+pub mod replay;
 pub mod run;
 pub mod scaling;
 pub mod settings;

@@ -31,6 +31,7 @@ use crate::links::registry::Observation;
 use crate::metrics::Metrics;
 use crate::objects::{Context, Shared, writes};
 use crate::orphans::Keeper;
+use crate::replay::Replays;
 use crate::scaling::Autoscaler;
 use crate::settings::RunSettings;
 use crate::visits;
@@ -103,6 +104,7 @@ pub async fn work(settings: RunSettings, client: Client, metrics: Metrics, halte
         lanes: Lanes::default(),
         activity,
         metrics,
+        replays: Replays::default(),
     });
     let (queues, subscriptions) = (reflector::store::<Queue>(), reflector::store::<Subscription>());
     let queue_reader = queues.0.clone();

@@ -23,6 +23,13 @@ pub trait BrokerAdmin: UserAdmin + Send + Sync + fmt::Debug {
     /// The members of the cluster.
     async fn nodes(&self) -> Result<Vec<Node>, AdminError>;
 
+    /// Tags of the user that is logged in.
+    async fn own_tags(&self) -> Result<Vec<String>, AdminError>;
+
+    /// Gives the user that is logged in all rights in a virtual host of ours, unless it has them. Whoever makes a virtual host
+    /// has them; another user that takes its place has not.
+    async fn ensure_own_rights(&self, virtual_host: &str) -> Result<(), AdminError>;
+
     /// Every virtual host.
     async fn virtual_hosts(&self) -> Result<Vec<Listed>, AdminError>;
 
@@ -54,6 +61,8 @@ pub struct Overview {
     pub version: String,
     /// Name of the cluster.
     pub cluster_name: String,
+    /// Exchange types of the node that answers.
+    pub exchange_types: Vec<String>,
 }
 
 /// A member of the cluster.
@@ -65,6 +74,8 @@ pub struct Node {
     pub running: bool,
     /// Alarms that stop publishers: `memory`, `disk`.
     pub alarms: Vec<String>,
+    /// Plugins that are enabled; `None` while it does not say, as in the seconds after its start.
+    pub plugins: Option<Vec<String>>,
 }
 
 /// Why a call to the administration failed.

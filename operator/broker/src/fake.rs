@@ -76,12 +76,21 @@ impl FakeBroker {
 impl BrokerAdmin for FakeBroker {
     async fn overview(&self) -> Result<Overview, AdminError> {
         drop(self.called()?);
-        Ok(Overview { version: "4.3.6".into(), cluster_name: "fake".into() })
+        Ok(Overview { version: "4.3.6".into(), cluster_name: "fake".into(), exchange_types: Vec::new() })
     }
 
     async fn nodes(&self) -> Result<Vec<Node>, AdminError> {
         drop(self.called()?);
-        Ok(vec![Node { name: "rabbit@fake".into(), running: true, alarms: Vec::new() }])
+        Ok(vec![Node { name: "rabbit@fake".into(), running: true, alarms: Vec::new(), plugins: Some(Vec::new()) }])
+    }
+
+    async fn own_tags(&self) -> Result<Vec<String>, AdminError> {
+        drop(self.called()?);
+        Ok(vec!["administrator".to_owned()])
+    }
+
+    async fn ensure_own_rights(&self, _: &str) -> Result<(), AdminError> {
+        self.called().map(drop)
     }
 
     async fn virtual_hosts(&self) -> Result<Vec<Listed>, AdminError> {

@@ -73,6 +73,8 @@ pub struct BrokerContext {
 pub(super) struct Memory {
     /// Answers that did not come, in a row.
     pub silences: u32,
+    /// Why an external one did not answer the last time that it was asked.
+    pub silent_why: Option<String>,
     /// The generation at which it was said that its namespace is not served.
     pub not_served: Option<i64>,
     /// The last time its volumes refused to grow: the generation, when, and why.

@@ -34,14 +34,14 @@ use kube::{Client, Resource};
 
 use super::context::{BrokerContext, Namespaces};
 use super::credentials::NoRandomness;
-use super::{events, nodes, observe};
+use super::{events, external, nodes, observe};
 use crate::apply::ApplyError;
 use crate::certificates::CertificateError;
 
 /// How soon to look again at a Broker that is on its way.
-const SOON: Duration = Duration::from_secs(1);
+pub(super) const SOON: Duration = Duration::from_secs(1);
 /// How soon to look again at a Broker that is fine, or that waits for a person.
-const LATER: Duration = Duration::from_secs(15);
+pub(super) const LATER: Duration = Duration::from_secs(15);
 
 /// What one look came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,6 +146,9 @@ async fn reconcile_one(broker: &Broker, ctx: &BrokerContext) -> Result<Outcome, 
         }
         return Ok(Outcome { again: None });
     }
+    if broker.spec.external.is_some() {
+        return external::look(ctx, broker, identity, &before, now).await;
+    }
     let live = match nodes::live(ctx, identity).await {
         Ok(live) => live,
         Err(Halt::Refused(refusal)) => return refuse(ctx, broker, identity, &before, &refusal, now).await,
@@ -230,7 +233,7 @@ async fn finish(
 }
 
 /// Writes the status if it changed, then tells people.
-async fn write_status(
+pub(super) async fn write_status(
     ctx: &BrokerContext,
     broker: &Broker,
     identity: Identity<'_>,

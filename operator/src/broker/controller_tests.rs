@@ -1,6 +1,7 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
+use entente_core::cluster::external::{SeenExternal, Trouble};
 use entente_core::cluster::observation::{Seen, SeenNode};
 use entente_core::cluster::secrets as contents;
 use entente_crds::meta::PAUSED_ANNOTATION;
@@ -22,6 +23,19 @@ struct Scripted(Mutex<Result<Seen, String>>);
 impl BrokerProbe for Scripted {
     async fn probe(&self, _: &Broker) -> Result<Seen, String> {
         self.0.lock().unwrap().clone()
+    }
+
+    async fn probe_external(&self, _: &Broker) -> Result<SeenExternal, Trouble> {
+        let tags = vec!["administrator".to_owned()];
+        match self.0.lock().unwrap().clone() {
+            Ok(Seen { nodes, version }) => Ok(SeenExternal {
+                version,
+                exchange_types: Vec::new(),
+                nodes: nodes.into_iter().map(|node| (node, Some(Vec::new()))).collect(),
+                tags,
+            }),
+            Err(why) => Err(Trouble::Silent(why)),
+        }
     }
 }
 
@@ -418,4 +432,41 @@ async fn i8_no_credential_gets_into_status_or_events() {
     let broker = world.api.get(BROKER).unwrap().to_string();
     let set = world.api.get(SET).unwrap().to_string();
     assert!(!broker.contains(&password) && !set.contains(&password));
+}
+
+#[tokio::test]
+async fn of_an_external_broker_nothing_is_made() {
+    let world = World::new(&json!({"external": {"uri": "https://rabbit.example:15671", "secretRef": {"name": "s"}}}));
+    world.look().await;
+    assert_eq!(world.ready().1, reasons::BROKER_UNREACHABLE);
+    world.answer([true; 3]);
+    assert_eq!(world.look().await, Outcome { again: Some(LATER) });
+    assert_eq!(world.ready().0, "True", "{:?}", world.ready());
+    let written = world.api.take_writes();
+    let is_word = |write: &String| *write == format!("PATCH {BROKER}/status") || write.ends_with("/events");
+    assert!(written.iter().all(is_word), "{written:?}");
+    // I6
+    world.look().await;
+    assert!(world.api.take_writes().is_empty());
+    // An answer that does not come is a hiccup, several are a fact, and the reason stays while it is left alone.
+    let silent = |why: &str| *world.probe.0.lock().unwrap() = Err(why.to_owned());
+    silent("refused");
+    assert_eq!(world.look().await, Outcome { again: Some(SOON) });
+    assert_eq!(world.ready().0, "True");
+    silent("");
+    world.look().await;
+    world.look().await;
+    assert!(world.ready().2.contains("(refused)"), "{:?}", world.ready());
+    world.api.take_writes();
+    world.look().await;
+    assert!(world.api.take_writes().is_empty());
+}
+
+#[tokio::test]
+async fn an_external_broker_with_settings_of_nodes_is_refused() {
+    let world =
+        World::new(&json!({"replicas": 1, "external": {"uri": "https://rabbit.example:15671", "secretRef": {"name": "s"}}}));
+    assert_eq!(world.look().await, Outcome { again: None });
+    let (_, reason, message) = world.ready();
+    assert!(reason == reasons::INVALID && message.contains("replicas"), "{message}");
 }

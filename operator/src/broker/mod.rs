@@ -4,6 +4,7 @@ pub mod context;
 pub mod controller;
 pub mod credentials;
 pub mod events;
+mod external;
 pub mod guard;
 pub mod nodes;
 pub mod observe;

@@ -16,7 +16,7 @@ use super::context::BrokerContext;
 use super::controller::Error;
 
 /// A broker that takes longer is not well.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A storage that refused to grow is asked again after this time, or when the Broker changes.
 const GROWTH_PAUSE_SECONDS: i64 = 600;
 

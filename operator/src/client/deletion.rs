@@ -22,6 +22,7 @@ use kube::runtime::events::EventType;
 use super::context::ClientContext;
 use super::reconcile::Error;
 use crate::links::{LinkError, Links, NoLink};
+use crate::objects::deletion::no_credentials;
 use crate::objects::reconcile::OUTAGE;
 use crate::objects::writes;
 
@@ -64,7 +65,7 @@ pub async fn reconcile(client: &Client, ctx: &ClientContext) -> Result<Action, E
     };
     match retired {
         Ok(()) => release(ctx, client, "its users were deleted in the broker, and their connections closed").await,
-        Err(NotRetired::NoLink(NoLink::NoCredentials(_))) => {
+        Err(NotRetired::NoLink(error)) if no_credentials(&broker, &error) => {
             release(ctx, client, "the Broker's credentials are gone; nothing was deleted in the broker").await
         }
         Err(NotRetired::Link(LinkError::Admin(AdminError::Unauthorized))) => {

@@ -13,6 +13,7 @@ use entente_core::client::secret::{Endpoint, Owner, Record, record, secret};
 use entente_core::client::status::{Facts, outcome, status};
 use entente_core::client::users::UserAction;
 use entente_core::client::validate::{Entry, Settings, validate};
+use entente_core::cluster::external::{barrier, lacks_filters_to_send};
 use entente_core::object::{Outcome, Refusal, is_paused};
 use entente_core::resolve::{Asker, Unresolved};
 use entente_core::topology::diff::{Conflict, diff as diff_topology};
@@ -125,6 +126,15 @@ pub async fn reconcile(client: &Client, ctx: &ClientContext) -> Result<Action, E
         .zip(&referred)
         .map(|(entry, referred)| (entry, grant(entry, referred.found(), referred.is_on(&broker, ctx), asker)))
         .collect();
+    // Rights that are there stay: a node that lacks a plugin for a moment must not close connections.
+    let mut usable = granted.iter().filter_map(|(_, result)| result.as_ref().ok());
+    if let Some(refusal) = usable.find_map(|granted| lacks_filters_to_send(&broker, granted)) {
+        return rest(ctx, &client, &refused(refusal)).await;
+    }
+    if let Some(Refusal { reason, message }) = barrier(&broker) {
+        let facts = Facts { broker: &broker, virtual_host: &host, binding: None };
+        return end(ctx, &client, &Outcome::NotReady { reason, message }, Some(&facts), Action::requeue(OUTAGE)).await;
+    }
     let link = match ctx.links.get(&broker).await {
         Ok(link) => link,
         Err(no_link) => {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use entente_broker::amqp::{BrokerEvent, ConnectOptions, Error, EventStream, Tls};
+use entente_broker::amqp::{BrokerEvent, Error, EventStream};
 use tokio::sync::mpsc;
 
 use super::link::Link;
@@ -88,8 +88,6 @@ async fn attend(
 }
 
 async fn connect(access: &Access, queue: &str) -> Result<EventStream, Error> {
-    let Access { endpoint, host, amqp_port } = access;
-    let mut options = ConnectOptions::new(host.clone(), *amqp_port, endpoint.username.clone(), endpoint.password.clone());
-    options.tls = endpoint.ca_pem.as_deref().map(|pem| Tls::from_ca_pem(pem, host)).transpose()?;
-    EventStream::connect(&options, queue).await
+    // Where the broker publishes them.
+    EventStream::connect(&access.options("/")?, queue).await
 }

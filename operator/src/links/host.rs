@@ -33,6 +33,8 @@ pub struct Host {
 struct State {
     /// Whether it was read.
     known: bool,
+    /// Whether the operator's user was seen to have its rights here.
+    granted: bool,
     /// `None` where it does not exist, or was not read.
     observed: Option<ObservedVirtualHost>,
     /// Actions that succeeded while a read was under way.
@@ -63,6 +65,16 @@ impl Host {
     /// Whether it was read.
     pub fn is_known(&self) -> bool {
         self.state().known
+    }
+
+    /// Whether the operator's user was seen to have its rights here.
+    pub fn is_granted(&self) -> bool {
+        self.state().granted
+    }
+
+    /// Notes that it has.
+    pub fn note_granted(&self) {
+        self.state().granted = true;
     }
 
     /// Looks at the observation. `None` where the virtual host does not exist or was not read.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use entente_broker::admin::{AdminError, BrokerAdmin};
 use entente_core::breaker::{Breaker, Config, Permit};
-use entente_core::client::users::UserAction;
+use entente_core::client::users::{ObservedUser, UserAction};
 use entente_core::topology::affected::touched;
 use entente_core::topology::foundation::{self, NotOurs};
 use entente_core::topology::model::VirtualHost;
@@ -22,6 +22,9 @@ use crate::metrics::{Call, Metrics};
 
 /// Writes under way at one Broker. More do not make it faster: they wait for the same Raft log.
 const WRITES_AT_ONCE: usize = 8;
+
+/// RabbitMQ's tag of users who may send messages with the user-id of others.
+const IMPERSONATOR: &str = "impersonator";
 
 /// Why a broker was not asked, or what it answered.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -63,6 +66,8 @@ pub struct Link {
     wakers: Wakers,
     /// Its users, where a Client needs them.
     pub users: Users,
+    /// Whether somebody else runs it: then also who we are there can change.
+    pub external: bool,
     metrics: Metrics,
 }
 
@@ -97,6 +102,7 @@ impl Link {
             hosts: Mutex::default(),
             wakers,
             users: Users::default(),
+            external: false,
             metrics,
         }
     }
@@ -201,11 +207,18 @@ impl Link {
         limits: &[(&'static str, Option<i64>)],
     ) -> Result<(), LinkError> {
         let missing = || host.look(|observed| foundation::diff(wanted, limits, observed));
-        if missing()?.is_empty() {
+        let may_write = || !self.external || host.is_granted();
+        if missing()?.is_empty() && may_write() {
             return Ok(());
         }
         let _one_at_a_time = host.foundation.lock().await;
-        self.run(host, &missing()?).await
+        let plan = missing()?;
+        // The virtual host first, where it is not there: rights in none cannot be given. Whoever makes one has them.
+        if !may_write() && host.look(|seen| seen.is_some()) {
+            self.read(|admin| admin.ensure_own_rights(&host.name)).await?;
+            host.note_granted();
+        }
+        self.run(host, &plan).await
     }
 
     /// Runs a plan in order. Stops after the step in which something failed; what succeeded is noted.
@@ -233,6 +246,17 @@ impl Link {
         self.call("write", |admin| admin.execute_user(action)).await
     }
 
+    /// Lets a user send messages in the name of others. Connections that it opens from now on have the right.
+    pub async fn impersonate(&self, user: &str) -> Result<(), LinkError> {
+        let seen = self.read(|admin| admin.read_users()).await?;
+        let Some(ObservedUser { tags, password_hash, permissions: _ }) = seen.users.get(user) else { return Ok(()) };
+        if tags.contains(IMPERSONATOR) {
+            return Ok(());
+        }
+        let tags = tags.iter().cloned().chain([IMPERSONATOR.to_owned()]).collect();
+        self.write_user(&UserAction::Put { user: user.to_owned(), password_hash: password_hash.clone(), tags }).await
+    }
+
     async fn write(&self, host: &Host, action: &Action) -> Result<(), LinkError> {
         // Neither semaphore is ever closed; were it, going on unbounded would still be right.
         let _of_the_host = host.writes.acquire().await.ok();
@@ -247,6 +271,7 @@ impl Link {
 #[cfg(test)]
 mod tests {
     use entente_broker::fake::FakeBroker;
+    use entente_core::client::password::PasswordHash;
     use entente_core::topology::foundation::virtual_host;
 
     use super::*;
@@ -311,6 +336,27 @@ mod tests {
             assert!(!link.know(&link.host("shop")).await.unwrap_err().is_outage());
         }
         assert_eq!(broker.calls(), 10);
+    }
+
+    #[tokio::test]
+    async fn i6_who_may_speak_for_others_is_not_told_so_again() {
+        let (broker, link) = link();
+        broker.tamper_users(|seen| {
+            let user = ObservedUser {
+                tags: ["administrator".to_owned()].into(),
+                password_hash: PasswordHash::new("h".to_owned()),
+                permissions: std::collections::BTreeMap::new(),
+            };
+            seen.users.insert("admin".to_owned(), user);
+        });
+        for _ in 0..2 {
+            link.impersonate("admin").await.unwrap();
+        }
+        assert_eq!(broker.take_written().len(), 1);
+        let seen = link.read(|admin| admin.read_users()).await.unwrap();
+        let user = &seen.users["admin"];
+        assert!(user.tags.contains("administrator") && user.tags.contains("impersonator"));
+        assert_eq!(user.password_hash, PasswordHash::new("h".to_owned()));
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@
 //! them asks the broker about its one object.
 
 pub mod events;
+pub mod external;
 pub mod gathered;
 pub mod host;
 pub mod link;

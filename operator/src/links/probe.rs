@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use entente_core::cluster::external::{SeenExternal, Trouble};
 use entente_core::cluster::observation::{Seen, SeenNode};
 use entente_crds::Broker;
 use futures::try_join;
 
+use super::external;
 use super::registry::Links;
 use crate::broker::BrokerProbe;
 
@@ -22,8 +24,12 @@ impl BrokerProbe for LinkProbe {
         let (overview, nodes) = asked.map_err(|error| error.to_string())?;
         let nodes = nodes
             .into_iter()
-            .map(|entente_broker::admin::Node { name, running, alarms }| SeenNode { name, running, alarms })
+            .map(|entente_broker::admin::Node { name, running, alarms, plugins: _ }| SeenNode { name, running, alarms })
             .collect();
         Ok(Seen { nodes, version: overview.version })
+    }
+
+    async fn probe_external(&self, broker: &Broker) -> Result<SeenExternal, Trouble> {
+        external::probe(&self.0, broker).await
     }
 }

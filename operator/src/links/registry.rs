@@ -4,9 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use entente_broker::amqp::{ConnectOptions, Error, Tls};
 use entente_broker::rabbitmq::{Endpoint, RabbitMq};
 use entente_core::client::secret::Endpoint as ClientEndpoint;
 use entente_core::cluster::names;
+use entente_core::topology::affected::present;
 use entente_crds::Broker;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -14,6 +16,7 @@ use kube::{Api, Client, ResourceExt};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
+use super::external;
 use super::link::Link;
 use super::observer::Observer;
 use super::wakers::{Wakers, Woken};
@@ -44,7 +47,7 @@ pub struct Observation {
 }
 
 /// How a broker is reached over AMQP and HTTP.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
     /// The HTTP API.
     pub endpoint: Endpoint,
@@ -52,13 +55,27 @@ pub struct Access {
     pub host: String,
     /// Port for AMQP.
     pub amqp_port: u16,
+    /// Whether AMQP is spoken over TLS.
+    pub amqp_tls: bool,
+    /// Whether somebody else runs the broker.
+    pub external: bool,
 }
 
 impl Access {
+    /// What is needed to send and receive messages in a virtual host.
+    pub fn options(&self, virtual_host: &str) -> Result<ConnectOptions, Error> {
+        let Self { endpoint, host, amqp_port, amqp_tls, external: _ } = self;
+        let mut options = ConnectOptions::new(host.clone(), *amqp_port, endpoint.username.clone(), endpoint.password.clone());
+        virtual_host.clone_into(&mut options.virtual_host);
+        let authority = endpoint.ca_pem.as_deref().filter(|_| *amqp_tls);
+        options.tls = authority.map(|pem| Tls::from_ca_pem(pem, host)).transpose()?;
+        Ok(options)
+    }
+
     /// What a workload needs to connect, without credentials.
     fn client_endpoint(&self) -> ClientEndpoint {
         let ca = self.endpoint.ca_pem.as_ref().map(|pem| String::from_utf8_lossy(pem).into_owned());
-        ClientEndpoint { host: self.host.clone(), port: self.amqp_port, tls: ca.is_some(), ca }
+        ClientEndpoint { host: self.host.clone(), port: self.amqp_port, tls: self.amqp_tls, ca: ca.filter(|_| self.amqp_tls) }
     }
 }
 
@@ -111,18 +128,23 @@ impl Links {
         }
         // The lock is not held while the API server is asked: one slow answer must not stop all Brokers.
         let access = self.access(broker).await?;
-        let bad =
-            |error: &dyn std::fmt::Display| NoLink::BadCredentials(names::admin_secret(&broker.name_any()), error.to_string());
-        let admin = RabbitMq::new(access.endpoint.clone()).map_err(|error| bad(&error))?;
+        let external = broker.spec.external.as_ref();
+        let secret =
+            external.map_or_else(|| names::admin_secret(&broker.name_any()), |external| external.secret_ref.name.clone());
+        let make = if access.external { RabbitMq::elsewhere } else { RabbitMq::new };
+        let admin = make(access.endpoint.clone()).map_err(|error| NoLink::BadCredentials(secret, error.to_string()))?;
         let mut links = self.by_uid.lock().await;
         let slot = links.entry(uid.clone()).or_insert_with(|| {
             let key = entente_core::object::broker_key(broker);
-            let link = Arc::new(Link::new(key, uid, Arc::new(admin), self.wakers.clone(), self.metrics.clone()));
+            let mut link = Link::new(key, uid, Arc::new(admin), self.wakers.clone(), self.metrics.clone());
+            link.external = access.external;
+            let link = Arc::new(link);
             let observer = Observer {
                 link: Arc::clone(&link),
                 access: access.clone(),
                 replica: self.replica.clone(),
-                observation: self.observation,
+                // To hear an external broker's events, something would have to be made in a virtual host that is not ours (I2).
+                observation: Observation { events: self.observation.events && !access.external, ..self.observation },
                 activity: self.activity.clone(),
                 metrics: self.metrics.clone(),
                 wakers: self.wakers.clone(),
@@ -137,6 +159,11 @@ impl Links {
         self.by_uid.lock().await.get(uid).map(|slot| slot.access.client_endpoint())
     }
 
+    /// How a Broker is reached, where there is a link.
+    pub async fn access_to(&self, uid: &str) -> Option<Access> {
+        self.by_uid.lock().await.get(uid).map(|slot| slot.access.clone())
+    }
+
     /// Drops a link whose credentials are no longer accepted: the next one reads the Secret again.
     pub async fn forget(&self, uid: &str) {
         self.by_uid.lock().await.remove(uid);
@@ -147,7 +174,35 @@ impl Links {
         self.by_uid.lock().await.retain(|uid, _| uids.contains(uid));
     }
 
+    /// Reads what leads to an external broker again, and drops a link that was made by something else. One whose Secret is
+    /// gone has no link: what it stands for must not hold up deletions (invariant I4).
+    pub async fn renew(&self, broker: &Broker) -> Result<(), NoLink> {
+        let uid = broker.uid().unwrap_or_default();
+        let access = match self.access(broker).await {
+            Ok(access) => access,
+            Err(NoLink::Api(error)) => return Err(NoLink::Api(error)),
+            Err(gone) => {
+                self.forget(&uid).await;
+                return Err(gone);
+            }
+        };
+        let mut links = self.by_uid.lock().await;
+        let outdated = links.get(&uid).is_some_and(|slot| slot.access != access);
+        if let Some(slot) = outdated.then(|| links.remove(&uid)).flatten() {
+            tracing::info!(broker = slot.link.key, "credentials or address changed");
+            // The new link knows no virtual host until it is asked for one: nothing in them would be kept.
+            for host in slot.link.hosts() {
+                let all = host.look(|seen| seen.map(present)).unwrap_or_default();
+                all.iter().for_each(|owner| self.wakers.wake(&host.name, owner));
+            }
+        }
+        Ok(())
+    }
+
     async fn access(&self, broker: &Broker) -> Result<Access, NoLink> {
+        if let Some(declared) = &broker.spec.external {
+            return external::access(&self.client, broker, declared).await;
+        }
         let (name, namespace) = (broker.name_any(), broker.namespace().unwrap_or_default());
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &namespace);
         let secret = names::admin_secret(&name);
@@ -171,7 +226,8 @@ impl Links {
             address: None,
         };
         let amqp_port = u16::try_from(names::amqp_port(broker)).unwrap_or_default();
-        Ok(Access { endpoint, host: names::client_host(broker, &self.cluster_domain), amqp_port })
+        let (host, amqp_tls) = (names::client_host(broker, &self.cluster_domain), names::uses_tls(broker));
+        Ok(Access { endpoint, host, amqp_port, amqp_tls, external: false })
     }
 }
 

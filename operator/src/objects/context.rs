@@ -25,6 +25,7 @@ use crate::client::news::Sightings;
 use crate::lanes::Lanes;
 use crate::links::Links;
 use crate::metrics::Metrics;
+use crate::replay::Replays;
 use crate::visits::Visitor;
 
 /// What all controllers share.
@@ -53,6 +54,8 @@ pub struct Shared {
     pub activity: Activity,
     /// Figures.
     pub metrics: Metrics,
+    /// The past of Subscriptions that begin in it.
+    pub replays: Replays,
 }
 
 impl Shared {

@@ -15,9 +15,10 @@ use entente_broker::admin::AdminError;
 use entente_core::object::{Decision, Outcome};
 use entente_core::topology::foundation::owner_tag;
 use entente_core::topology::model::{Arguments, Policy, QueueKind};
-use entente_core::topology::names::closing_policy;
+use entente_core::topology::names::{closing_policy, is_history};
 use entente_core::topology::observed::ObservedVirtualHost;
 use entente_core::topology::plan::{Action as Change, Plan};
+use entente_crds::Broker;
 use entente_crds::condition::reasons;
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -68,7 +69,7 @@ pub async fn reconcile<K: Kind>(object: &K, ctx: &Context<K>) -> Result<Action, 
     }
     let link = match ctx.links.get(&broker).await {
         Ok(link) => link,
-        Err(NoLink::NoCredentials(_)) => {
+        Err(error) if no_credentials(&broker, &error) => {
             return release(ctx, object, "the Broker's credentials are gone; nothing was deleted in the broker").await;
         }
         Err(error) => return wait(ctx, object, &error.to_string()).await,
@@ -85,6 +86,7 @@ pub async fn reconcile<K: Kind>(object: &K, ctx: &Context<K>) -> Result<Action, 
 }
 
 async fn delete<K: Kind>(ctx: &Context<K>, object: &K, link: &Link, host: &Host) -> Result<Result<Action, Error>, LinkError> {
+    ctx.replays.stop(link, host, &object.closes());
     // Afresh, whatever the policy: a leader that was killed may have declared something after this one's last look.
     link.refresh(host).await?;
     let (ours, decision) = host.look(|observed| {
@@ -115,12 +117,23 @@ async fn delete<K: Kind>(ctx: &Context<K>, object: &K, link: &Link, host: &Host)
     Ok(release(ctx, object, "deleted in the broker").await)
 }
 
+/// Whether nothing is left that could be logged in with. An own Secret that was spoilt is made anew; an external Broker's may
+/// stay so, and must hold nothing up (invariant I4).
+pub fn no_credentials(broker: &Broker, error: &NoLink) -> bool {
+    match error {
+        NoLink::NoCredentials(_) => true,
+        NoLink::BadCredentials(..) => broker.spec.external.is_some(),
+        NoLink::Api(_) => false,
+    }
+}
+
 /// Closes the queue to new messages, lets the counters catch up, and looks again.
 ///
 /// The counters lag behind by seconds, so that a message accepted a moment ago may not be among them.
 async fn is_surely_empty<K: Kind>(link: &Link, host: &Host, object: &K, deletion: &Plan) -> Result<bool, LinkError> {
     let deleted = |action: &Change| match action {
-        Change::DeleteQueue { name } => Some(name.clone()),
+        // What holds but copies of what has been is never empty, and nobody can empty it.
+        Change::DeleteQueue { name } if !is_history(name) => Some(name.clone()),
         _ => None,
     };
     let queues: Vec<String> = deletion.actions().filter_map(deleted).collect();

@@ -6,8 +6,8 @@ use entente_core::client::grants::admits;
 use entente_core::contract::reference::{Reference, usable};
 use entente_core::object::{Object, Refusal};
 use entente_core::resolve::{Asker, Unresolved};
-use entente_core::subscription::queue_of;
 use entente_core::subscription::validate::topic_namespace;
+use entente_core::subscription::{self, queue_of};
 use entente_core::topology::diff::{Claim, Desired, Scope};
 use entente_crds::condition::reasons;
 use entente_crds::grant::Verb;
@@ -38,6 +38,19 @@ pub trait Kind: Object {
     fn last_home(&self, shared: &Shared) -> Result<Home, Unresolved> {
         self.home(shared)
     }
+
+    /// The Subscription whose past may have to be replayed before anything else is done about it.
+    fn begins(_settings: &Self::Settings) -> Option<&subscription::validate::Settings> {
+        None
+    }
+
+    /// Messages of the past that its status speaks of.
+    fn replayed(&self) -> u64 {
+        0
+    }
+
+    /// Lets a status speak of so many messages of the past.
+    fn note_replayed(_status: &mut Self::Status, _replayed: u64) {}
 
     /// What must end at the broker, though the object stays, since its [`Kind::home`] no longer takes it in.
     fn expelled(&self, _why: &Unresolved) -> Option<Desired> {
@@ -131,6 +144,19 @@ impl Kind for Subscription {
             let broker = shared.broker_of_status(status_broker(self)).ok_or(error)?;
             Ok(Home { broker, virtual_host: topic_namespace(self) })
         })
+    }
+
+    fn begins(settings: &Self::Settings) -> Option<&subscription::validate::Settings> {
+        Some(settings)
+    }
+
+    fn replayed(&self) -> u64 {
+        let told = self.status.as_ref().and_then(|status| status.replayed);
+        told.and_then(|told| u64::try_from(told).ok()).unwrap_or_default()
+    }
+
+    fn note_replayed(status: &mut Self::Status, replayed: u64) {
+        status.replayed = Some(i64::try_from(replayed).unwrap_or(i64::MAX));
     }
 
     /// Without a grant no further message comes. Those that came stay.

@@ -1,8 +1,10 @@
 //! One visit to an object.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use entente_broker::admin::AdminError;
+use entente_core::cluster::external::{barrier, lacks_filters};
 use entente_core::conditions::is_true;
 use entente_core::object::{Outcome, Place, Refusal, Stages, is_paused};
 use entente_core::topology::diff::{Conflict, Desired, diff, waiting};
@@ -30,6 +32,8 @@ const LOOK_AGAIN: Duration = Duration::from_mins(5);
 const WAIT: Duration = Duration::from_secs(5);
 /// The broker does not answer. Cheap, as the breaker answers for it.
 pub const OUTAGE: Duration = Duration::from_secs(2);
+/// How often it is told how far the past is.
+const PROGRESS: Duration = Duration::from_secs(1);
 /// Work that nobody waits for, while others wait.
 const HOLD_BACK: Duration = Duration::from_secs(1);
 /// After this it is done all the same.
@@ -76,6 +80,12 @@ pub async fn reconcile<K: Kind>(object: &K, ctx: &Context<K>) -> Result<Action, 
             return end(ctx, &object, &outcome, None, Action::requeue(LOOK_AGAIN)).await;
         }
     };
+    // What is to be seen at once is not asked of the broker again and again.
+    let stands_in_the_way = barrier(&broker).or_else(|| lacks_filters(&broker, &K::desired(&settings).usable, K::KIND));
+    if let Some(Refusal { reason, message }) = stands_in_the_way {
+        let place = Place { broker: &broker, virtual_host: &virtual_host, settings: Some(&settings), observed: None };
+        return end(ctx, &object, &Outcome::NotReady { reason, message }, Some(place), Action::requeue(LOOK_AGAIN)).await;
+    }
     let link = match ctx.links.get(&broker).await {
         Ok(link) => link,
         Err(no_link) => {
@@ -147,8 +157,8 @@ struct Visit<'a, K: Kind> {
     ctx: &'a Context<K>,
     broker: &'a Broker,
     settings: &'a K::Settings,
-    link: &'a Link,
-    host: &'a Host,
+    link: &'a Arc<Link>,
+    host: &'a Arc<Host>,
 }
 
 impl<K: Kind> Visit<'_, K> {
@@ -187,6 +197,14 @@ impl<K: Kind> Visit<'_, K> {
         let owned = virtual_host(&self.host.name, &self.link.uid);
         if let Err(error) = self.link.lay_foundation(self.host, &owned, &limits(&self.broker.spec.limits)).await {
             return self.fail(object, &error).await;
+        }
+        if let Some(settings) = K::begins(self.settings) {
+            let access = self.ctx.links.access_to(&self.link.uid).await;
+            match self.ctx.replays.turn(access, self.link, self.host, settings, object.replayed()).await {
+                Ok(None) => {}
+                Ok(Some(wait)) => return self.replays(object, wait).await,
+                Err(error) => return self.fail(object, &error).await,
+            }
         }
         let plan = match self.plan(&usable) {
             Ok(plan) => plan,
@@ -291,14 +309,28 @@ impl<K: Kind> Visit<'_, K> {
         self.end(object, &outcome, Action::requeue(again)).await
     }
 
+    /// Says how far the past is. The visit has not waited for it.
+    async fn replays(&self, object: &K, wait: Refusal) -> Result<Action, Error> {
+        let Refusal { reason, message } = wait;
+        let again = if reason == reasons::REPLAYING { PROGRESS } else { WAIT };
+        self.end(object, &Outcome::NotReady { reason, message }, Action::requeue(again)).await
+    }
+
     async fn end(&self, object: &K, outcome: &Outcome, action: Action) -> Result<Action, Error> {
+        writes::status(self.ctx, object, self.status(object, outcome)).await?;
+        Ok(action)
+    }
+
+    fn status(&self, object: &K, outcome: &Outcome) -> K::Status {
         let now = Timestamp::now();
         let mut new = self.host.look(|observed| {
             let place = Place { broker: self.broker, virtual_host: &self.host.name, settings: Some(self.settings), observed };
             object.next_status(outcome, Some(place), now)
         });
         object.amend(self.ctx, &mut new, now);
-        writes::status(self.ctx, object, new).await?;
-        Ok(action)
+        if let Some(replayed) = self.ctx.replays.replayed(self.link, self.host, &object.closes()) {
+            K::note_replayed(&mut new, replayed);
+        }
+        new
     }
 }

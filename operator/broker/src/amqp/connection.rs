@@ -170,10 +170,19 @@ impl Connection {
     /// Each link has a session of its own: RabbitMQ ends the whole session when one
     /// of its links is refused.
     pub(super) async fn session(&self) -> Result<SessionHandle<()>, Error> {
+        self.begin(fe2o3_amqp::Session::builder()).await
+    }
+
+    /// The same, in which at most so many frames wait to be read.
+    pub(super) async fn session_with_room(&self, frames: usize) -> Result<SessionHandle<()>, Error> {
+        self.begin(fe2o3_amqp::Session::builder().buffer_size(frames)).await
+    }
+
+    async fn begin(&self, session: fe2o3_amqp::session::Builder) -> Result<SessionHandle<()>, Error> {
         let limit = self.timeouts().attach;
         self.race("beginning a session", Some(limit), async {
             let mut handle = self.shared.handle.lock().await;
-            Ok(fe2o3_amqp::Session::builder().begin(&mut handle).await?)
+            Ok(session.begin(&mut handle).await?)
         })
         .await
     }

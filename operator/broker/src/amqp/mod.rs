@@ -23,6 +23,7 @@ mod reconnect;
 mod reconnecting_receiver;
 mod reconnecting_sender;
 pub mod redrive;
+pub mod replay;
 mod sender;
 mod wire;
 
@@ -34,7 +35,7 @@ pub use message::{Delivery, Incoming, Outgoing};
 pub use options::{ConnectOptions, Timeouts, Tls};
 pub use outcome::Outcome;
 pub use pipeline::Pipeline;
-pub use receiver::Receiver;
+pub use receiver::{Receiver, StreamOffset};
 pub use reconnect::{OptionsSource, ReconnectPolicy};
 pub use reconnecting_receiver::ReconnectingReceiver;
 pub use reconnecting_sender::{ReconnectingSender, Settled, Settlement, WhenUnknown};

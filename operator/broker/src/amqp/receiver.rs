@@ -7,17 +7,48 @@ use fe2o3_amqp::{
     session::SessionHandle,
 };
 use fe2o3_amqp_types::{
-    definitions::{self, AmqpError},
-    messaging::{Body, Modified},
-    primitives::Value,
+    definitions::{self, AmqpError, SenderSettleMode},
+    messaging::{Body, Modified, Source},
+    primitives::{Symbol, Timestamp as AmqpTimestamp, Value},
 };
 use futures::FutureExt;
+use jiff::Timestamp;
+use serde_amqp::{described::Described, descriptor::Descriptor};
 
 use super::{
     connection::Connection,
     error::Error,
     message::{Delivery, Incoming},
 };
+
+/// Frames of a stream that may wait to be read. RabbitMQ's are of at most 128 KiB.
+const FRAMES: usize = 64;
+/// RabbitMQ's filter that says where reading a stream begins.
+const STREAM_OFFSET_SPEC: &str = "rabbitmq:stream-offset-spec";
+
+/// Where reading a stream begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamOffset {
+    /// With the oldest message.
+    First,
+    /// With the next one that comes.
+    Next,
+    /// With this one, or with the oldest if that is gone.
+    Offset(u64),
+    /// With the first that was written at this time or later. The broker writes several at once and keeps one time for them.
+    Time(Timestamp),
+}
+
+impl From<StreamOffset> for Value {
+    fn from(offset: StreamOffset) -> Self {
+        match offset {
+            StreamOffset::First => Self::String("first".to_owned()),
+            StreamOffset::Next => Self::String("next".to_owned()),
+            StreamOffset::Offset(offset) => Self::Ulong(offset),
+            StreamOffset::Time(time) => Self::Timestamp(AmqpTimestamp::from_milliseconds(time.as_millisecond())),
+        }
+    }
+}
 
 /// A link that receives from one address. Every delivery must be settled.
 #[derive(Debug)]
@@ -37,6 +68,31 @@ impl Receiver {
     /// A link on which nothing comes but what [`Receiver::grant`] asks for.
     pub(super) async fn attach_without_credit(connection: Connection, address: &str) -> Result<Self, Error> {
         Self::attach_with(connection, address, CreditMode::Manual).await
+    }
+
+    /// A link to a stream, on which nothing comes but what [`Receiver::grant`] asks for, settled already. However large the
+    /// messages are, about [`FRAMES`] frames of them wait here and in the session; the rest waits on the network.
+    ///
+    /// Settled: with little room on the way, settlements and messages could wait for each other.
+    pub(super) async fn attach_to_stream(connection: Connection, address: &str, from: StreamOffset) -> Result<Self, Error> {
+        let name = || Symbol::from(STREAM_OFFSET_SPEC);
+        let filter = Described { descriptor: Descriptor::Name(name()), value: Value::from(from) };
+        let source = Source::builder().address(address).add_to_filter(name(), Some(filter)).build();
+        let mut session = connection.session_with_room(FRAMES).await?;
+        let name = connection.link_name("read");
+        let limit = connection.timeouts().attach;
+        let link = connection
+            .race("opening a link to read a stream", Some(limit), async {
+                let mut builder = fe2o3_amqp::Receiver::builder()
+                    .name(name)
+                    .source(source)
+                    .credit_mode(CreditMode::Manual)
+                    .sender_settle_mode(SenderSettleMode::Settled);
+                builder.buffer_size = FRAMES;
+                Ok(builder.attach(&mut session).await?)
+            })
+            .await?;
+        Ok(Self { link, session, connection })
     }
 
     async fn attach_with(connection: Connection, address: &str, credit: CreditMode) -> Result<Self, Error> {

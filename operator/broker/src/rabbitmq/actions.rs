@@ -5,7 +5,7 @@ use entente_core::topology::plan::Action;
 use serde_json::json;
 
 use super::answers;
-use super::http::{Http, Path, path};
+use super::http::{Http, NO_SUCH_HOST, Path, path};
 use crate::admin::AdminError;
 
 pub async fn execute(http: &Http, host: &str, action: &Action) -> Result<(), AdminError> {
@@ -16,7 +16,7 @@ pub async fn execute(http: &Http, host: &str, action: &Action) -> Result<(), Adm
         }
         Action::DeleteVirtualHost => match http.delete(&path(&["vhosts", host])?).await {
             // A node that has not heard yet that it is gone fails instead of saying so.
-            Err(AdminError::Failed { reason, .. }) if reason.contains("no_such_vhost") => Ok(()),
+            Err(AdminError::Failed { reason, .. }) if reason.contains(NO_SUCH_HOST) => Ok(()),
             result => result,
         },
         Action::SetLimit { name, value: Some(value) } => {

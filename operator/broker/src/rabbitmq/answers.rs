@@ -16,6 +16,13 @@ use crate::admin::{AdminError, Node as NodeModel};
 pub struct Overview {
     pub rabbitmq_version: String,
     pub cluster_name: String,
+    #[serde(default)]
+    pub exchange_types: Vec<ExchangeType>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct ExchangeType {
+    pub name: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -26,13 +33,15 @@ pub struct Node {
     mem_alarm: bool,
     #[serde(default)]
     disk_free_alarm: bool,
+    enabled_plugins: Option<Vec<String>>,
 }
 
 impl From<Node> for NodeModel {
     fn from(node: Node) -> Self {
-        let Node { name, running, mem_alarm, disk_free_alarm } = node;
+        let Node { name, running, mem_alarm, disk_free_alarm, enabled_plugins } = node;
         let alarms = [(mem_alarm, "memory"), (disk_free_alarm, "disk")];
-        Self { name, running, alarms: alarms.iter().filter(|(on, _)| *on).map(|(_, word)| (*word).to_owned()).collect() }
+        let alarms = alarms.iter().filter(|(on, _)| *on).map(|(_, word)| (*word).to_owned()).collect();
+        Self { name, running, alarms, plugins: enabled_plugins }
     }
 }
 

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::guard::Guarded;
 use crate::admin::AdminError;
 use crate::tls::{TlsError, client_config};
 
@@ -20,11 +21,16 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const DELETE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Shorter than the broker's own idle time-out (60 s), so that it never closes a connection just as we use it.
 const POOL_IDLE: Duration = Duration::from_secs(30);
+/// An answer of this length is no answer of RabbitMQ's: the list of 10,000 queues has a third of it. Whoever names the
+/// address of a broker must not fill the operator's memory.
+const ANSWER_LIMIT: usize = 64 << 20;
+/// In the answer of a node that has not heard yet that a virtual host is gone.
+pub const NO_SUCH_HOST: &str = "no_such_vhost";
 /// An error's text ends up in a condition; this much of it helps.
 const REASON_LIMIT: usize = 500;
 
 /// How to reach an HTTP API. `Debug` leaves the password out.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// Such as `https://main.messaging.svc:15671`.
     pub uri: String,
@@ -103,19 +109,27 @@ pub struct Http {
 }
 
 impl Http {
-    pub fn new(endpoint: Endpoint) -> Result<Self, ConnectError> {
+    pub fn new(endpoint: Endpoint, guarded: bool) -> Result<Self, ConnectError> {
         let base =
             Url::parse(&endpoint.uri).and_then(|url| url.join("/api/")).map_err(|_| ConnectError::Uri(endpoint.uri.clone()))?;
         let mut builder = client(endpoint.ca_pem.as_deref())?.connect_timeout(CONNECT_TIMEOUT).pool_idle_timeout(POOL_IDLE);
+        if guarded {
+            builder = builder.dns_resolver(Guarded);
+        }
         if let (Some(address), Some(host)) = (endpoint.address, base.host_str()) {
             builder = builder.resolve(host, address);
         }
         Ok(Self { client: builder.build().map_err(ConnectError::Client)?, base, endpoint })
     }
 
+    /// The name that is logged in by.
+    pub fn username(&self) -> &str {
+        &self.endpoint.username
+    }
+
     pub async fn get<T: DeserializeOwned>(&self, path: &Path) -> Result<T, AdminError> {
         let body = self.request(Method::GET, path, None).await?;
-        serde_json::from_slice(&body).map_err(|error| AdminError::Unintelligible(format!("{}: {error}", path.0)))
+        understand(&body, path)
     }
 
     pub async fn put(&self, path: &Path, body: &impl Serialize) -> Result<(), AdminError> {
@@ -128,7 +142,7 @@ impl Http {
 
     pub async fn post_for<T: DeserializeOwned>(&self, path: &Path, body: &impl Serialize) -> Result<T, AdminError> {
         let body = self.request(Method::POST, path, Some(to_value(body)?)).await?;
-        serde_json::from_slice(&body).map_err(|error| AdminError::Unintelligible(format!("{}: {error}", path.0)))
+        understand(&body, path)
     }
 
     /// Deletes; what is gone already is success.
@@ -154,8 +168,23 @@ impl Http {
     }
 }
 
-async fn read(response: Response, timeout: Duration) -> Result<Vec<u8>, AdminError> {
-    Ok(response.bytes().await.map_err(|error| transport(&error, timeout))?.to_vec())
+async fn read(mut response: Response, timeout: Duration) -> Result<Vec<u8>, AdminError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| transport(&error, timeout))? {
+        if body.len() + chunk.len() > ANSWER_LIMIT {
+            return Err(AdminError::Unintelligible(format!("it is longer than {} MiB", ANSWER_LIMIT >> 20)));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Says where an answer is not as documented, and not what is there: that may be somebody else's secret, see [`reason`].
+fn understand<T: DeserializeOwned>(body: &[u8], path: &Path) -> Result<T, AdminError> {
+    serde_json::from_slice(body).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        AdminError::Unintelligible(format!("{}, at line {line}, column {column}", path.0))
+    })
 }
 
 fn to_value(body: &impl Serialize) -> Result<Value, AdminError> {
@@ -184,17 +213,27 @@ fn refusal(status: StatusCode, path: &str, body: &[u8]) -> AdminError {
     }
 }
 
+/// The broker's words, where they have the form of RabbitMQ's errors. Anything else is not repeated: the address of an
+/// external broker is somebody's choice, and what only the operator can reach there must not get into a status.
 fn reason(body: &[u8]) -> String {
-    let told = serde_json::from_slice::<Value>(body).ok().and_then(|value| match value.get("reason") {
+    let told = serde_json::from_slice::<Value>(body).ok().filter(|value| value.get("error").is_some());
+    let told = told.and_then(|value| match value.get("reason") {
         Some(Value::String(text)) => Some(text.clone()),
         Some(other) => Some(other.to_string()),
         None => None,
     });
-    told.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned()).chars().take(REASON_LIMIT).collect()
+    let otherwise = || {
+        // What a node says in whatever form when a virtual host is gone, and it has not heard yet.
+        let gone = String::from_utf8_lossy(body).contains(NO_SUCH_HOST);
+        if gone { NO_SUCH_HOST.to_owned() } else { "without a reason of RabbitMQ's form".to_owned() }
+    };
+    told.unwrap_or_else(otherwise).chars().take(REASON_LIMIT).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -215,9 +254,19 @@ mod tests {
     #[test]
     fn the_brokers_words_are_kept_and_bounded() {
         assert_eq!(reason(br#"{"error":"bad_request","reason":"inequivalent arg"}"#), "inequivalent arg");
-        assert_eq!(reason(br#"{"reason":{"a":1}}"#), r#"{"a":1}"#);
-        assert_eq!(reason(b"<html>"), "<html>");
-        assert_eq!(reason(&[b'x'; 9_999]).len(), REASON_LIMIT);
+        assert_eq!(reason(br#"{"error":"e","reason":{"a":1}}"#), r#"{"a":1}"#);
+        let long = json!({"error": "e", "reason": "x".repeat(9_999)}).to_string();
+        assert_eq!(reason(long.as_bytes()).len(), REASON_LIMIT);
+    }
+
+    #[test]
+    fn what_is_no_answer_of_rabbitmq_is_not_repeated() {
+        for body in ["<html>sesame", "sesame", r#"{"reason":"sesame"}"#, r#"{"error":"sesame"}"#, r#""sesame""#] {
+            assert!(!reason(body.as_bytes()).contains("sesame"), "{body}");
+        }
+        let path = path(&["overview"]).unwrap();
+        let error = understand::<Vec<u8>>(br#""sesame""#, &path).unwrap_err().to_string();
+        assert!(error.contains("overview") && !error.contains("sesame"), "{error}");
     }
 
     #[test]
@@ -230,12 +279,12 @@ mod tests {
             address: None,
         };
         assert!(!format!("{endpoint:?}").contains("sesame"));
-        assert!(!format!("{:?}", Http::new(endpoint).unwrap()).contains("sesame"));
+        assert!(!format!("{:?}", Http::new(endpoint, false).unwrap()).contains("sesame"));
     }
 
     #[test]
     fn statuses_are_told_apart() {
-        let told = |status: u16| refusal(StatusCode::from_u16(status).unwrap(), "queues/a/b", br#"{"reason":"r"}"#);
+        let told = |status: u16| refusal(StatusCode::from_u16(status).unwrap(), "queues/a/b", br#"{"error":"e","reason":"r"}"#);
         assert_eq!(told(401), AdminError::Unauthorized);
         assert_eq!(told(404), AdminError::NotFound("queues/a/b".into()));
         assert_eq!(told(400), AdminError::Refused { status: 400, reason: "r".into() });

@@ -5,6 +5,7 @@
 mod actions;
 mod answers;
 mod gauges;
+mod guard;
 mod http;
 mod pulse;
 mod senders;
@@ -41,7 +42,12 @@ pub struct RabbitMq {
 impl RabbitMq {
     /// Prepares a client; nothing is sent yet. Fails if the URI or a certificate cannot be read.
     pub fn new(endpoint: Endpoint) -> Result<Self, ConnectError> {
-        Ok(Self { http: Http::new(endpoint)? })
+        Ok(Self { http: Http::new(endpoint, false)? })
+    }
+
+    /// The same for an address that somebody else chose: it never leads to the own machine.
+    pub fn elsewhere(endpoint: Endpoint) -> Result<Self, ConnectError> {
+        Ok(Self { http: Http::new(endpoint, true)? })
     }
 }
 
@@ -49,12 +55,22 @@ impl RabbitMq {
 impl BrokerAdmin for RabbitMq {
     async fn overview(&self) -> Result<Overview, AdminError> {
         let answer: answers::Overview = self.http.get(&path(&["overview"])?).await?;
-        Ok(Overview { version: answer.rabbitmq_version, cluster_name: answer.cluster_name })
+        let answers::Overview { rabbitmq_version: version, cluster_name, exchange_types } = answer;
+        let exchange_types = exchange_types.into_iter().map(|type_| type_.name).collect();
+        Ok(Overview { version, cluster_name, exchange_types })
     }
 
     async fn nodes(&self) -> Result<Vec<Node>, AdminError> {
         let answer: Vec<answers::Node> = self.http.get(&path(&["nodes"])?).await?;
         Ok(answer.into_iter().map(Into::into).collect())
+    }
+
+    async fn own_tags(&self) -> Result<Vec<String>, AdminError> {
+        self.read_own_tags().await
+    }
+
+    async fn ensure_own_rights(&self, virtual_host: &str) -> Result<(), AdminError> {
+        self.grant_self(virtual_host).await
     }
 
     async fn virtual_hosts(&self) -> Result<Vec<Listed>, AdminError> {

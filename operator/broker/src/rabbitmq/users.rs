@@ -51,6 +51,32 @@ impl From<Tags> for BTreeSet<String> {
     }
 }
 
+/// The user that is logged in.
+#[derive(Deserialize)]
+struct Own {
+    #[serde(default)]
+    tags: Tags,
+}
+
+impl RabbitMq {
+    pub(super) async fn read_own_tags(&self) -> Result<Vec<String>, AdminError> {
+        let own: Own = self.http.get(&path(&["whoami"])?).await?;
+        Ok(BTreeSet::<String>::from(own.tags).into_iter().collect())
+    }
+
+    pub(super) async fn grant_self(&self, virtual_host: &str) -> Result<(), AdminError> {
+        const ALL: &str = ".*";
+        let place = path(&["permissions", virtual_host, self.http.username()])?;
+        match self.http.get::<Permitted>(&place).await {
+            Ok(own) if [&own.configure, &own.write, &own.read].into_iter().all(|right| right == ALL) => Ok(()),
+            Ok(_) | Err(AdminError::NotFound(_)) => {
+                self.http.put(&place, &json!({"configure": ALL, "write": ALL, "read": ALL})).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Permitted {
     user: String,

@@ -9,6 +9,7 @@ pub mod channels;
 pub mod config;
 pub mod config_map;
 pub mod disruption_budget;
+pub mod external;
 pub mod meta;
 pub mod names;
 pub mod network_policy;

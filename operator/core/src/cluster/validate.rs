@@ -44,7 +44,7 @@ pub fn validate(broker: &Broker) -> Result<(), Refusal> {
         disruption,
         limits,
         orphan_retention,
-        external,
+        external: _,
         additional_config,
     } = &broker.spec;
     let name = broker.metadata.name.as_deref().unwrap_or_default();
@@ -88,15 +88,8 @@ pub fn validate(broker: &Broker) -> Result<(), Refusal> {
             problems.add(problem);
         }
     }
+    super::external::problems(&broker.spec).into_iter().for_each(|problem| problems.add(problem));
     problems.into_result()?;
-    if external.is_some() {
-        return Err(Refusal {
-            reason: reasons::NOT_SUPPORTED,
-            message:
-                "external: an existing RabbitMQ cannot be used yet; leave external out, and the Broker runs nodes of its own"
-                    .into(),
-        });
-    }
     if limits.bytes.is_some() {
         return Err(Refusal {
             reason: reasons::NOT_SUPPORTED,
@@ -195,7 +188,6 @@ mod tests {
     use super::*;
     use crate::cluster::names::identity;
     use crate::cluster::testing::{broker, inputs};
-    use entente_crds::broker::External;
     use entente_crds::queue::LocalRef;
     use entente_crds::text::{ByteSize, DurationText};
     use k8s_openapi::api::core::v1::Toleration;
@@ -265,9 +257,6 @@ mod tests {
 
     #[test]
     fn what_is_not_served_yet_is_said() {
-        let external = External { uri: "https://rabbit.example:15671".into(), secret_ref: LocalRef { name: "s".into() } };
-        let refusal = check(|spec| spec.external = Some(external)).unwrap_err();
-        assert_eq!(refusal.reason, reasons::NOT_SUPPORTED);
         let refusal = check(|spec| spec.limits.bytes = Some(ByteSize("1Gi".into()))).unwrap_err();
         assert_eq!(refusal.reason, reasons::NOT_SUPPORTED);
     }

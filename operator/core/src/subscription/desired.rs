@@ -12,7 +12,8 @@ use crate::topology::names::topic_exchange;
 /// A filter is an argument of the binding. When it changes, the new binding is made before the old one is removed; a
 /// message that matches both arrives once, as it is one queue.
 pub fn desired(settings: &Settings) -> Stages {
-    let Settings { topic: _, exchange, arguments, queue } = settings;
+    // Where it begins is done once, before any of this: see `replay`.
+    let Settings { topic: _, exchange, arguments, start: _, queue } = settings;
     let mut stages = queue::desired::desired(queue);
     stages.usable.claims.push(Claim {
         // Whatever else leads to the queue was not declared.

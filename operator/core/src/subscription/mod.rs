@@ -2,6 +2,9 @@
 
 pub mod desired;
 pub mod filter;
+pub mod replay;
+pub mod seam;
+pub mod start;
 pub mod status;
 pub mod validate;
 
@@ -16,6 +19,7 @@ use crate::object::{Decision, Object, Outcome, Place, Refusal, Reported, Stages}
 use crate::queue;
 use crate::topology::names::subscription_queue;
 use crate::topology::observed::ObservedVirtualHost;
+use crate::topology::plan::Plan;
 
 /// Name of a Subscription's queue.
 pub fn queue_of(subscription: &Subscription) -> String {
@@ -59,7 +63,17 @@ impl Object for Subscription {
     }
 
     fn deletion(&self, observed: &ObservedVirtualHost) -> Decision {
-        queue::deletion::decide(&queue_of(self), self.spec.deletion_policy, observed)
+        let queue = queue_of(self);
+        let left = replay::leftovers(&queue, observed);
+        match queue::deletion::decide(&queue, self.spec.deletion_policy, observed) {
+            // What a replay has made goes before the queue that it feeds.
+            Decision::Delete { plan, only_if_empty } => {
+                let steps = left.steps.into_iter().chain(plan.steps).collect();
+                Decision::Delete { plan: Plan { steps }, only_if_empty }
+            }
+            Decision::Release if !self.is_retained() && !left.is_empty() => Decision::Delete { plan: left, only_if_empty: false },
+            other => other,
+        }
     }
 
     fn closes(&self) -> String {
@@ -76,5 +90,29 @@ impl Object for Subscription {
 
     fn broker_of(status: &SubscriptionStatus) -> Option<&str> {
         status.broker.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::topology::diff::diff;
+
+    #[test]
+    fn what_a_replay_has_made_goes_with_the_subscription() {
+        let spec = json!({"topicRef": {"name": "orders"}, "from": "Earliest", "deletionPolicy": "Delete"});
+        let mut subscription = Subscription::new("mail", serde_json::from_value(spec).unwrap());
+        subscription.metadata.namespace = Some("shop".into());
+        let settings = subscription.validate().unwrap();
+        let mut seen = ObservedVirtualHost::default();
+        for desired in [&replay::unbound(&settings).usable, &replay::at_the_seam(&settings, 3)] {
+            diff(desired, &seen.clone()).unwrap().actions().for_each(|action| seen.note(action));
+        }
+        let Decision::Delete { plan, .. } = subscription.deletion(&seen) else { panic!("nothing to delete") };
+        plan.actions().for_each(|action| seen.note(action));
+        assert_eq!(seen, ObservedVirtualHost::default());
+        assert_eq!(subscription.deletion(&seen), Decision::Release);
     }
 }

@@ -20,7 +20,7 @@ pub fn status(
     now: Timestamp,
 ) -> SubscriptionStatus {
     let last = subscription.status.clone().unwrap_or_default();
-    let bound = bound(subscription, outcome, &last, place);
+    let (replayed, bound) = (last.replayed, bound(subscription, outcome, &last, place));
     let mut status = of_queue(last);
     let generation = subscription.metadata.generation;
     status.observed_generation = generation;
@@ -30,7 +30,7 @@ pub fn status(
         let place = Place { broker, virtual_host, settings: settings.map(|settings| &settings.queue), observed };
         locate(&mut status, &queue_of(subscription), place, now);
     }
-    SubscriptionStatus { contract: bound, ..of_subscription(status) }
+    SubscriptionStatus { contract: bound, replayed, ..of_subscription(status) }
 }
 
 /// The version that its queue is bound to. A version in Sunset takes in only who is bound already, so that one is not forgotten
@@ -66,6 +66,8 @@ fn of_queue(status: SubscriptionStatus) -> QueueStatus {
         online,
         backlog,
         scaling,
+        // A queue has no such thing.
+        replayed: _,
     } = status;
     QueueStatus {
         observed_generation,
@@ -114,6 +116,7 @@ fn of_subscription(status: QueueStatus) -> SubscriptionStatus {
         online,
         backlog,
         scaling,
+        replayed: None,
     }
 }
 

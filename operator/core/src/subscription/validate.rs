@@ -7,6 +7,7 @@ use entente_crds::queue::{DeadLetter, QueueSpec, QueueType};
 use entente_crds::subscription::{ContractRef, SubscriptionSpec, TopicRef};
 
 use super::filter;
+use super::start::Start;
 use crate::object::{Refusal, check_name};
 use crate::queue;
 use crate::topology::names::{contract_outlet, subscription_queue, topic_exchange};
@@ -20,6 +21,8 @@ pub struct Settings {
     pub exchange: String,
     /// The filter, as arguments of the binding.
     pub arguments: BTreeMap<String, String>,
+    /// Where it begins.
+    pub start: Start,
     /// Its queue.
     pub queue: queue::validate::Settings,
 }
@@ -70,6 +73,7 @@ pub fn validate(subscription: &Subscription) -> Result<Settings, Refusal> {
         topic_ref,
         contract_ref,
         filter,
+        from,
         message_ttl,
         max_length,
         max_bytes,
@@ -86,6 +90,13 @@ pub fn validate(subscription: &Subscription) -> Result<Settings, Refusal> {
     check_name("Subscription", &name, &mut problems);
     let (topic, exchange) = source(topic_ref.as_ref(), contract_ref.as_ref(), &mut problems);
     let arguments = filter::arguments(filter.as_ref(), &mut problems);
+    let start = Start::parse(from.as_deref()).unwrap_or_else(|problem| {
+        problems.push(format!("from: {problem}"));
+        Start::Latest
+    });
+    if contract_ref.is_some() && start != Start::Latest {
+        problems.push("from: contracts keep no past; leave it out".to_owned());
+    }
     let elsewhere = topic_namespace(subscription) != namespace;
     if elsewhere && matches!(dead_letter, Some(DeadLetter { queue_ref: Some(_), .. })) {
         problems.push(
@@ -112,7 +123,7 @@ pub fn validate(subscription: &Subscription) -> Result<Settings, Refusal> {
         deletion_policy: *deletion_policy,
     };
     let queue = queue::validate::settings(subscription_queue(&namespace, &name), &spec, problems)?;
-    Ok(Settings { topic, exchange, arguments, queue })
+    Ok(Settings { topic, exchange, arguments, start, queue })
 }
 
 #[cfg(test)]
@@ -133,6 +144,7 @@ mod tests {
         let settings = checked(json!({"topicRef": {"name": "orders"}})).unwrap();
         assert_eq!(settings.queue.name, "subscription.billing.mail");
         assert!(settings.arguments.is_empty());
+        assert_eq!(settings.start, Start::Latest);
     }
 
     #[test]
@@ -144,6 +156,7 @@ mod tests {
             json!({}),
             json!({"topicRef": {"name": "orders"}, "contractRef": reference}),
             json!({"contractRef": {"name": "orders", "version": "v1.x", "operation": "placed"}}),
+            json!({"contractRef": reference, "from": "Earliest"}),
         ] {
             assert_eq!(checked(spec).unwrap_err().reason, reasons::INVALID);
         }
@@ -186,6 +199,7 @@ mod tests {
             (json!({"topicRef": topic, "filter": {}}), "choose one"),
             (json!({"topicRef": topic, "deadLetter": {"queueRef": {"name": "q"}}}), "in another"),
             (json!({"topicRef": topic, "messageTTL": "soon"}), "messageTTL"),
+            (json!({"topicRef": topic, "from": "yesterday"}), "from: "),
         ] {
             let refusal = checked(spec.clone()).unwrap_err();
             assert_eq!(refusal.reason, reasons::INVALID, "{spec}");

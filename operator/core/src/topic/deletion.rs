@@ -5,11 +5,14 @@ use entente_crds::topic::TopicDeletionPolicy;
 use super::subscribed;
 use crate::object::Decision;
 use crate::queue::deletion::{exchange_if_there, messages, policy_if_there, queue_if_there};
-use crate::topology::names::{topic_exchange, topic_policy, unrouted_queue};
+use crate::topology::names::{queue_policy, retained, topic_exchange, topic_policy, unrouted_queue};
 use crate::topology::observed::ObservedVirtualHost;
 use crate::topology::plan::Plan;
 
 /// Decides from what was just read.
+///
+/// What `retention` has kept holds nothing up: it is no message that somebody has yet to consume, and whoever wanted it had
+/// its copy. Could it keep the finalizer, no such Topic would ever go, as nobody can empty a stream.
 pub fn decide(name: &str, policy: TopicDeletionPolicy, observed: &ObservedVirtualHost) -> Decision {
     let own = unrouted_queue(name);
     match policy {
@@ -39,7 +42,9 @@ pub fn decide(name: &str, policy: TopicDeletionPolicy, observed: &ObservedVirtua
     let unrouted = queue_if_there(&own, observed);
     let close = policy == TopicDeletionPolicy::DeleteIfEmpty && !unrouted.is_empty();
     plan.step(unrouted);
-    plan.step(policy_if_there(&topic_policy(name), observed));
+    let kept = retained(name);
+    plan.step(queue_if_there(&kept, observed));
+    plan.step([topic_policy(name), queue_policy(&kept)].iter().flat_map(|policy| policy_if_there(policy, observed)).collect());
     if plan.is_empty() {
         return Decision::Release;
     }
@@ -75,6 +80,22 @@ mod tests {
         assert!(only_if_empty);
         plan.actions().for_each(|action| seen.note(action));
         assert_eq!(seen, ObservedVirtualHost::default());
+    }
+
+    #[test]
+    fn what_is_kept_goes_with_it_however_much_it_is() {
+        let topic = Topic::new("t", serde_json::from_value(json!({"retention": {"maxAge": "1h"}})).unwrap());
+        let mut seen = ObservedVirtualHost::default();
+        let plan = diff(&Topic::desired(&topic.validate().unwrap()).usable, &seen).unwrap();
+        plan.actions().for_each(|action| seen.note(action));
+        seen.queues.values_mut().for_each(|queue| queue.counts = Some(Counts { ready: 9, ..Counts::default() }));
+        assert_eq!(decide("t", TopicDeletionPolicy::Retain, &seen), Decision::Release);
+        for policy in [TopicDeletionPolicy::DeleteIfEmpty, TopicDeletionPolicy::Delete] {
+            let Decision::Delete { plan, only_if_empty: false } = decide("t", policy, &seen) else { panic!("nothing to delete") };
+            let mut after = seen.clone();
+            plan.actions().for_each(|action| after.note(action));
+            assert_eq!(after, ObservedVirtualHost::default());
+        }
     }
 
     #[test]

@@ -7,13 +7,19 @@
 //! | --- | --- | --- | --- |
 //! | Queue `q` | `q`, `q.dead` | `queue.q` | `entente.queue.q`, `entente.closed.q` |
 //! | Queue `q` with `partitions` | `part.q.0`, `part.q.1`, …, `q.dead` | `queue.q`, `part.q` | the same |
-//! | Topic `t` | `topic.t.dead` | `topic.t`, `topic.t.dead` | `entente.topic.t` |
+//! | Topic `t` | `topic.t.dead`, `topic.t.retained` | `topic.t`, `topic.t.dead` | `entente.topic.t`, `entente.queue.topic.t.retained` |
 //! | ServiceContract `c` with version `v` and operation `o` | | `contract.c.v.o`, `contract.c.v.o.out` | |
 //! | Subscription `s` of namespace `n` | `subscription.n.s`, `subscription.n.s.dead` | | `entente.queue.subscription.n.s` |
+//!
+//! While the past is replayed into a Subscription's queue, there are besides the exchanges `subscription.n.s.past` and
+//! `subscription.n.s.seam` and the stream `subscription.n.s.seam`, see [`crate::subscription::replay`].
 
 /// Suffix of an own dead-letter queue.
 pub const DEAD_LETTER_SUFFIX: &str = ".dead";
 const PART: &str = "part.";
+const RETAINED_SUFFIX: &str = ".retained";
+const PAST_SUFFIX: &str = ".past";
+const SEAM_SUFFIX: &str = ".seam";
 const QUEUE_POLICY: &str = "entente.queue.";
 const TOPIC_POLICY: &str = "entente.topic.";
 /// Not a suffix of the queue's own policy: a Subscription may be called `closed`.
@@ -70,6 +76,11 @@ pub fn topic_exchange(topic: &str) -> String {
     format!("topic.{topic}")
 }
 
+/// Whether an exchange is that of a Topic.
+pub fn is_topic_exchange(name: &str) -> bool {
+    name.strip_prefix("topic.").is_some_and(|topic| !topic.contains('.'))
+}
+
 /// No Queue or Topic can be called so: `queue.dead` would be an exchange, and the dead letters of a Queue `queue`.
 pub const RESERVED: &str = "dead";
 
@@ -97,6 +108,27 @@ pub fn contract_outlet(contract: &str, version: &str, operation: &str) -> String
 }
 
 const OUTLET_SUFFIX: &str = ".out";
+
+/// Name of the stream with what a Topic has kept.
+pub fn retained(topic: &str) -> String {
+    format!("topic.{topic}{RETAINED_SUFFIX}")
+}
+
+/// Name of the exchange whose being there says that the past is being replayed into a Subscription's queue.
+pub fn past_mark(queue: &str) -> String {
+    format!("{queue}{PAST_SUFFIX}")
+}
+
+/// Name of the exchange that gives what comes to a Subscription's queue and to a stream, and of that stream.
+pub fn seam(queue: &str) -> String {
+    format!("{queue}{SEAM_SUFFIX}")
+}
+
+/// Whether a queue holds only copies of what has been, which are not for anybody to consume.
+pub fn is_history(queue: &str) -> bool {
+    let parts: Vec<&str> = queue.split('.').collect();
+    matches!(parts[..], ["topic", _, "retained"] | ["subscription", _, _, "seam"])
+}
 
 /// Name of a Subscription's queue. The namespace is in it, as several namespaces may subscribe to one Topic.
 pub fn subscription_queue(namespace: &str, name: &str) -> String {
@@ -147,9 +179,9 @@ impl Owner {
         let parts: Vec<&str> = name.split('.').collect();
         match parts[..] {
             [queue] | [queue, "dead"] => Some(Self::Queue(queue.to_owned())),
-            ["topic", topic, "dead"] => Some(Self::Topic(topic.to_owned())),
             ["part", queue, _] if part_number(queue, name).is_some() => Some(Self::Queue(queue.to_owned())),
-            ["subscription", namespace, name] | ["subscription", namespace, name, "dead"] => {
+            ["topic", topic, "dead" | "retained"] => Some(Self::Topic(topic.to_owned())),
+            ["subscription", namespace, name] | ["subscription", namespace, name, "dead" | "seam"] => {
                 Some(Self::Subscription { namespace: namespace.to_owned(), name: name.to_owned() })
             }
             _ => None,
@@ -163,6 +195,9 @@ impl Owner {
             ["topic", topic] | ["topic", topic, "dead"] => Some(Self::Topic(topic.to_owned())),
             ["queue" | "part", queue] => Some(Self::Queue(queue.to_owned())),
             ["contract", contract, _, _] | ["contract", contract, _, _, "out"] => Some(Self::Contract(contract.to_owned())),
+            ["subscription", namespace, name, "past" | "seam"] => {
+                Some(Self::Subscription { namespace: namespace.to_owned(), name: name.to_owned() })
+            }
             _ => None,
         }
     }
@@ -196,6 +231,9 @@ mod tests {
             Just("part".to_owned()),
             Just("0".to_owned()),
             Just("12".to_owned()),
+            Just("retained".to_owned()),
+            Just("past".to_owned()),
+            Just("seam".to_owned()),
         ]
     }
 
@@ -207,7 +245,9 @@ mod tests {
                 (queues.collect(), vec![front(name), hash_exchange(name)], vec![queue_policy(name), closing_policy(name)])
             }
             Owner::Topic(name) => {
-                (vec![unrouted_queue(name)], vec![topic_exchange(name), unrouted_queue(name)], vec![topic_policy(name)])
+                let (kept, unrouted) = (retained(name), unrouted_queue(name));
+                let policies = vec![topic_policy(name), queue_policy(&kept)];
+                (vec![unrouted.clone(), kept], vec![topic_exchange(name), unrouted], policies)
             }
             Owner::Contract(name) => {
                 let of =
@@ -216,7 +256,9 @@ mod tests {
             }
             Owner::Subscription { namespace, name } => {
                 let queue = subscription_queue(namespace, name);
-                (vec![queue.clone(), dead_letter_queue(&queue)], vec![], vec![queue_policy(&queue), closing_policy(&queue)])
+                let exchanges = vec![past_mark(&queue), seam(&queue)];
+                let policies = vec![queue_policy(&queue), closing_policy(&queue)];
+                (vec![queue.clone(), dead_letter_queue(&queue), seam(&queue)], exchanges, policies)
             }
         }
     }
@@ -270,6 +312,16 @@ mod tests {
         for other in ["part.q", "part.q.dead", "part.qq.1", "part.q.1.dead", "partxq.1", "q", "q.dead"] {
             assert!(!expression.is_match(other), "{other}");
         }
+    }
+
+    #[test]
+    fn what_is_to_be_consumed_is_no_history() {
+        assert!(is_history(&retained("t")) && is_history(&seam(&subscription_queue("n", "s"))));
+        let queue = subscription_queue("n", "seam");
+        for name in ["q", "q.dead", "retained", &queue, &subscription_queue("topic", "retained"), &unrouted_queue("retained")] {
+            assert!(!is_history(name), "{name}");
+        }
+        assert!(!is_history(&dead_letter_queue(&queue)));
     }
 
     #[test]

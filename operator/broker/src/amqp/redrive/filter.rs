@@ -9,7 +9,7 @@ use fe2o3_amqp_types::{
 use crate::amqp::message::Incoming;
 
 /// The sections that a filter can speak of.
-pub(super) fn seen(message: &Incoming) -> Message {
+pub(in crate::amqp) fn seen(message: &Incoming) -> Message {
     let application = message.application_properties.iter().flat_map(|section| section.iter());
     Message {
         header: Header { priority: message.header.as_ref().map(|header| header.priority.0) },

@@ -50,6 +50,11 @@ pub(super) fn is_of_other_user(message: &Incoming, user: &str) -> bool {
 ///   before would be taken for one that goes round in a circle, and be dropped;
 /// - `x-cc`, which would have the broker send copies to other queues than the one where the message died.
 pub(super) fn copy(message: Incoming, run: &str) -> Incoming {
+    copy_with(message, (OwnedKey::from(RUN), Value::String(run.to_owned())))
+}
+
+/// The same with another mark.
+pub(in crate::amqp) fn copy_with(message: Incoming, mark: (OwnedKey, Value)) -> Incoming {
     let Incoming { header, delivery_annotations: _, message_annotations, properties, application_properties, body, footer } =
         message;
     let header = header.map(|Header { durable, priority, ttl, first_acquirer: _, delivery_count: _ }| Header {
@@ -59,7 +64,6 @@ pub(super) fn copy(message: Incoming, run: &str) -> Incoming {
         ..Header::default()
     });
     let kept = message_annotations.into_iter().flat_map(|section| section.0.into_inner());
-    let mark = (OwnedKey::from(RUN), Value::String(run.to_owned()));
     let annotations: Annotations = kept.filter(|(key, _)| !is_the_brokers(key)).chain([mark]).collect();
     Incoming {
         header,
@@ -76,10 +80,12 @@ fn is_the_brokers(key: &OwnedKey) -> bool {
     let OwnedKey::Symbol(key) = key else { return false };
     let key = key.as_str();
     ["x-first-death-", "x-last-death-"].iter().any(|prefix| key.starts_with(prefix))
-        || ["x-opt-deaths", "x-delivery-count", "x-acquired-count", "x-exchange", "x-routing-key", "x-cc"].contains(&key)
+        || ["x-opt-deaths", "x-delivery-count", "x-acquired-count", "x-exchange", "x-routing-key", "x-cc", "x-stream-offset"]
+            .contains(&key)
 }
 
-fn annotation<'a>(message: &'a Incoming, name: &str) -> Option<&'a Value> {
+/// One annotation of a message.
+pub(in crate::amqp) fn annotation<'a>(message: &'a Incoming, name: &str) -> Option<&'a Value> {
     let annotations = message.message_annotations.as_ref()?;
     annotations.iter().find_map(|(key, value)| matches!(key, OwnedKey::Symbol(key) if key.as_str() == name).then_some(value))
 }

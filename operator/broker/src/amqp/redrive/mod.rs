@@ -17,8 +17,8 @@
 //! perhaps otherwise. Three things differ: a message without any body gets the body null; an array in the message annotations
 //! arrives as a binary (see `nesting`); a message that the library cannot read stays.
 
-mod filter;
-mod letter;
+pub(super) mod filter;
+pub(super) mod letter;
 mod pace;
 mod report;
 mod run;
