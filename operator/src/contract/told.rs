@@ -61,7 +61,9 @@ pub fn figures(shared: &Shared, contract: &ServiceContract, now: Timestamp) {
                 let days = at.0.duration_since(now).as_secs_f64() / 86_400.0;
                 shared.metrics.days_to_sunset.get_or_create(&label).set(days);
             }
-            None => drop(shared.metrics.days_to_sunset.remove(&label)),
+            None => {
+                shared.metrics.days_to_sunset.remove(&label);
+            }
         }
     }
 }
