@@ -10,6 +10,7 @@ use entente_core::client::validate::{Entry, Target};
 use entente_core::contract::reference::Reference;
 use entente_core::subscription::validate::topic_namespace;
 use entente_crds::grant::Verb;
+use entente_crds::subscription::ContractRef;
 use entente_crds::{Broker, Client, Queue, ServiceContract, Subscription, Topic};
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
@@ -148,7 +149,7 @@ impl ClientContext {
     /// Versions of contracts that a Client depends on, and how.
     pub fn contracts_of(&self, client: &Client) -> Vec<(Reference, Verb)> {
         let own = client.namespace().unwrap_or_default();
-        let of = |reference| Reference::of(reference, &own);
+        let of = |reference: &ContractRef| Reference::of(reference, &own);
         let used = client.spec.access.iter().filter_map(|access| {
             if let Some(reference) = &access.contract_ref {
                 return Some((of(reference), Verb::Send));

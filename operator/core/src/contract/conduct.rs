@@ -15,6 +15,9 @@ use crate::conditions::whole_second;
 /// Times are stored in whole seconds. What a version is given begins with the next whole second and ends with one that is over,
 /// so that rounding shortens nothing.
 const ROUNDING: SignedDuration = SignedDuration::from_secs(1);
+/// A date that was early enough when it was asked for is no longer so when the operator sees it, by as long as that takes, or as
+/// its clock is ahead. Up to so much it is moved later by the operator instead of being refused.
+const GRACE: SignedDuration = SignedDuration::from_mins(5);
 /// Retired versions that are remembered after they left the spec, so that their names are not used again.
 const REMEMBERED: usize = 48;
 
@@ -132,8 +135,13 @@ impl Look<'_> {
     }
 
     fn step(&self, version: &Version, before: Option<&VersionStatus>) -> (Record, Outcome) {
-        let (desired, around) = (terms::desired(version), self.around(version));
+        let (mut desired, around) = (terms::desired(version), self.around(version));
         let recorded = before.map(terms::record);
+        if recorded.as_ref().is_some_and(|recorded| recorded.state == State::Active) {
+            let earliest = self.now.saturating_add(self.rules.notice.saturating_add(ROUNDING)).unwrap_or(Timestamp::MAX);
+            let missed = desired.sunset_at.map(|at| earliest.duration_since(at)).filter(|missed| *missed <= GRACE);
+            desired.sunset_at = if missed.is_some() { desired.sunset_at.max(Some(earliest)) } else { desired.sunset_at };
+        }
         let (record, outcome) = step(&desired, recorded.as_ref(), &around, self.now);
         if matches!(outcome, Outcome::Moved { .. }) && is_ending(record.state.into()) {
             return step(&desired, recorded.as_ref(), &around, self.now.saturating_add(ROUNDING).unwrap_or(self.now));

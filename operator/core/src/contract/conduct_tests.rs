@@ -101,6 +101,23 @@ fn a_successor_that_is_activated_in_the_same_edit_counts() {
     assert_eq!(world.version("v1").deprecated_at, Some(Time(at(11))), "with the next whole second");
 }
 
+#[test]
+fn a_date_that_came_too_early_by_the_way_here_is_moved_and_one_that_was_too_early_is_refused() {
+    for (sunset, state) in
+        [(30 * 60 + 60, VersionState::Deprecated), (26 * 60, VersionState::Deprecated), (25 * 60, VersionState::Active)]
+    {
+        let mut world = World::new(json!([version("v1", "Active", json!({})), version("v2", "Active", json!({}))]));
+        world.look(0);
+        world.deprecate("v1", "v2", sunset);
+        world.look(10);
+        assert_eq!(world.state("v1"), state, "{sunset}");
+        if state == VersionState::Deprecated {
+            let earliest = at(11 + 30 * 60).max(at(sunset));
+            assert_eq!(world.version("v1").sunset_at, Some(Time(earliest)));
+        }
+    }
+}
+
 /// The whole life, by looks of a minute, and what is written of it.
 #[test]
 fn from_draft_to_retired_and_gone() {
