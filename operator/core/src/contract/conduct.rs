@@ -124,12 +124,11 @@ impl Look<'_> {
             status.schemas_sha256.clone_from(&assessment.sha256);
             status.feeds.clone_from(&assessment.feeds);
         }
-        match self.versions.iter_mut().find(|known| known.name == version.name) {
-            Some(known) => *known = status,
-            None => {
-                self.steps += 1;
-                self.versions.push(status);
-            }
+        if let Some(known) = self.versions.iter_mut().find(|known| known.name == version.name) {
+            *known = status;
+        } else {
+            self.steps += 1;
+            self.versions.push(status);
         }
         soon
     }
@@ -225,7 +224,7 @@ fn use_now(before: Option<&VersionUse>, seen: Option<&VersionUse>, offered: bool
     let last_seen = match before {
         Some(before) if is_used(before) || is_used(seen) => Some(Time(seen.observed_at.0)),
         Some(before) => before.last_seen.clone(),
-        None => is_used(seen).then(|| Time(seen.observed_at.0)),
+        None => is_used(seen).then_some(Time(seen.observed_at.0)),
     };
     Some(VersionUse { last_seen, ..seen.clone() })
 }

@@ -49,12 +49,12 @@ impl Object for ServiceContract {
     fn deletion(&self, observed: &ObservedVirtualHost) -> Decision {
         let name = self.metadata.name.clone().unwrap_or_default();
         match in_the_way(&name, &self.spec.versions, observed) {
-            Err(()) => return Decision::Unknown,
-            Ok(found) if !found.is_empty() => {
+            None => return Decision::Unknown,
+            Some(found) if !found.is_empty() => {
                 let words: Vec<String> = found.iter().map(|(version, who)| format!("{version} is used by {who}")).collect();
                 return Decision::Wait(format!("{}; move or delete them first", words.join("; ")));
             }
-            Ok(_) => {}
+            Some(_) => {}
         }
         let owner = Some(Owner::Contract(name));
         let own = observed.exchanges.keys().filter(|exchange| Owner::of_exchange(exchange) == owner);
