@@ -50,6 +50,10 @@ bench-reconcile: cluster-up images install ## how fast Queues are Ready, and wha
 bench-reaction: cluster-up images install ## from the message that crosses the threshold to the patch of /scale; target/bench/reaction.json
 	@$(TIMED) "bench-reaction" bash -euc 'cargo build $(CARGO_FLAGS) --bin bench-reaction && target/release/bench-reaction'
 
+.PHONY: bench-topic
+bench-topic: cluster-up images install ## what a Topic costs its senders with 1 to 1,000 Subscriptions; target/bench/topic.json
+	@$(TIMED) "bench-topic" bash -euc 'cargo build $(CARGO_FLAGS) --bin bench-topic && target/release/bench-topic'
+
 .PHONY: chaos
 chaos: cluster-up images install ## failover under load, proven by histories; ROUNDS, NEMESIS, WORKLOAD, SEED, MINUTES; target/bench/chaos.json
 	@$(TIMED) "chaos" bash -euc 'cargo build $(CARGO_FLAGS) --bin chaos && target/release/chaos'

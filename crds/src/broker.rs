@@ -273,7 +273,8 @@ pub struct Limits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub connections: Option<i64>,
-    /// Sum of the bounds (`maxBytes`) of its queues.
+    /// Sum of the bounds (`maxBytes`) of its queues, each part of a Queue and each Topic's `retention.maxBytes` among them; queues for
+    /// dead letters are not. With it, each queue needs a bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<ByteSize>,
 }
@@ -328,6 +329,11 @@ pub struct BrokerStatus {
     /// Virtual hosts that no namespace uses any more, kept for `spec.orphanRetention`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orphans: Vec<Orphan>,
+    /// What namespaces take of it, by name: at most the first 200.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 200))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub namespaces: Vec<NamespaceUse>,
     /// When this status was last true to the broker's own answer; renewed only when something else changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_at: Option<Time>,
@@ -369,6 +375,21 @@ pub struct Failover {
     pub at: Time,
     /// Milliseconds until every queue had a leader again.
     pub recovered_millis: i64,
+}
+
+/// What one namespace takes of a Broker, beside the Broker's `limits`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NamespaceUse {
+    /// The namespace, which is the virtual host.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// Queues in its virtual host, those for dead letters among them, as `limits.queues` counts them.
+    pub queues: i64,
+    /// Sum of the bounds of its queues in bytes, as `limits.bytes` counts them.
+    pub bytes: i64,
+    /// Queues without a bound, without those for dead letters.
+    pub unbounded_queues: i64,
 }
 
 /// Broker objects without an owner in Kubernetes.

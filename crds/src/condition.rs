@@ -54,6 +54,8 @@ pub mod reasons {
     pub const BROKER_REFUSED: &str = "BrokerRefused";
     /// A virtual host or queue of that name exists and is not ours or not alike.
     pub const CONFLICT: &str = "Conflict";
+    /// The namespace may not take more of the Broker: its `limits.bytes`.
+    pub const QUOTA_EXCEEDED: &str = "QuotaExceeded";
     /// The Queue that `deadLetter.queueRef` names is not in the broker. Dead letters wait in the queue.
     pub const DEAD_LETTER_QUEUE_MISSING: &str = "DeadLetterQueueMissing";
     /// The Queue that a tap names is not in the broker. Its copies are not made.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 
+use entente_core::cluster::external::barrier;
 use entente_core::conditions::{get, is_true};
 use entente_crds::condition::types;
 use entente_crds::{Broker, ServiceContract, Topic};
@@ -79,12 +80,15 @@ where
     reader
 }
 
-/// What others depend on: the spec, whether it serves and filters, whether it is being deleted.
+/// What others depend on: the spec, whether it serves and filters, what stands in the way, whether it is being deleted.
 pub fn broker_essence(broker: &Broker) -> String {
     let ready = broker.status.as_ref().is_some_and(|status| is_true(&status.conditions, types::READY));
     let filters = broker.status.as_ref().and_then(|status| get(&status.conditions, types::FILTERS_SUPPORTED));
     let filters = filters.map(|condition| &condition.status);
-    format!("{:?} {:?} {ready} {filters:?} {:?}", broker.uid(), broker.metadata.generation, broker.metadata.deletion_timestamp)
+    // Also that a change of its spec was looked at: until then an external Broker serves nobody.
+    let barrier = barrier(broker);
+    let Broker { metadata, .. } = broker;
+    format!("{:?} {:?} {ready} {filters:?} {barrier:?} {:?}", metadata.uid, metadata.generation, metadata.deletion_timestamp)
 }
 
 /// What others depend on: the labels, whether it is being deleted.
@@ -106,4 +110,28 @@ pub fn contract_essence(contract: &ServiceContract) -> String {
 pub fn topic_essence(topic: &Topic) -> String {
     let place = topic.status.as_ref().map(|status| (&status.broker, &status.address));
     format!("{:?} {:?} {place:?} {:?}", topic.uid(), topic.metadata.generation, topic.metadata.deletion_timestamp)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// A Queue that was told to wait is visited again when nothing but `observedGeneration` has moved.
+    #[test]
+    fn an_external_broker_that_was_looked_at_anew_is_news() {
+        let broker = |seen: i64| -> Broker {
+            serde_json::from_value(json!({
+                "apiVersion": "entente.dev/v1alpha1", "kind": "Broker",
+                "metadata": {"name": "b", "namespace": "n", "uid": "u", "generation": 2},
+                "spec": {"external": {"uri": "https://rabbit.example:15671", "secretRef": {"name": "s"}}},
+                "status": {"observedGeneration": seen, "conditions": [
+                    {"type": "Ready", "status": "True", "reason": "Ready", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}]},
+            }))
+            .unwrap()
+        };
+        assert_ne!(broker_essence(&broker(1)), broker_essence(&broker(2)));
+        assert_eq!(broker_essence(&broker(2)), broker_essence(&broker(2)));
+    }
 }

@@ -1,4 +1,5 @@
-//! Virtual hosts whose namespace is gone: marked, told in the Broker's status, deleted when their time is over.
+//! The virtual hosts of a Broker: those whose namespace is gone are marked, told in the Broker's status, and deleted when their
+//! time is over; of the others it is told what they take.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
@@ -7,11 +8,12 @@ use std::time::Duration;
 
 use entente_broker::admin::BrokerAdmin;
 use entente_core::conditions::whole_second;
-use entente_core::orphans::{Step, decide, mark, next_due};
-use entente_core::topology::foundation::virtual_host;
+use entente_core::orphans::{Listed, Step, decide, mark, next_due};
+use entente_core::quota::{Used, used};
+use entente_core::topology::foundation::{owner_tag, virtual_host};
 use entente_core::topology::plan::{Action, Plan};
 use entente_crds::Broker;
-use entente_crds::broker::Orphan;
+use entente_crds::broker::{NamespaceUse, Orphan};
 use futures::{Stream, StreamExt};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
@@ -24,6 +26,8 @@ use crate::links::{Link, Links};
 
 /// A namespace that goes causes several changes, and its virtual host is not urgent.
 const SETTLE: Duration = Duration::from_secs(2);
+/// Namespaces that a Broker's status speaks of.
+const TOLD: usize = 200;
 
 /// What it works with.
 pub struct Keeper {
@@ -105,7 +109,7 @@ impl Keeper {
                 }
             }
         }
-        self.tell(broker, orphans).await?;
+        self.tell(broker, orphans, uses(&link, broker, &hosts)).await?;
         Ok(due)
     }
 
@@ -114,16 +118,43 @@ impl Keeper {
         Ok(all.iter().map(ResourceExt::name_any).collect())
     }
 
-    async fn tell(&self, broker: &Broker, orphans: Vec<Orphan>) -> anyhow::Result<()> {
-        let known = broker.status.as_ref().map(|status| status.orphans.clone()).unwrap_or_default();
-        if orphans == known {
+    async fn tell(&self, broker: &Broker, orphans: Vec<Orphan>, namespaces: Vec<NamespaceUse>) -> anyhow::Result<()> {
+        let told = broker.status.as_ref().map(|status| (&status.orphans, &status.namespaces));
+        if told.map_or(orphans.is_empty() && namespaces.is_empty(), |told| told == (&orphans, &namespaces)) {
             return Ok(());
         }
         let api: Api<Broker> = Api::namespaced(self.client.clone(), &broker.namespace().unwrap_or_default());
-        let patch = json!({"metadata": {"uid": broker.uid()}, "status": {"orphans": orphans}});
+        let patch = json!({"metadata": {"uid": broker.uid()}, "status": {"orphans": orphans, "namespaces": namespaces}});
         api.patch_status(&broker.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
         Ok(())
     }
+}
+
+/// What each namespace takes. Of one whose virtual host was not read yet, the last word stays (invariant I5): none is zero
+/// because this process has just begun.
+fn uses(link: &Link, broker: &Broker, hosts: &[Listed]) -> Vec<NamespaceUse> {
+    let told = broker.status.iter().flat_map(|status| &status.namespaces);
+    let told: BTreeMap<&str, &NamespaceUse> = told.map(|told| (told.name.as_str(), told)).collect();
+    let owner = owner_tag(&link.uid);
+    let seen: BTreeMap<String, Used> =
+        link.hosts().iter().filter_map(|host| Some((host.name.clone(), host.look(|seen| seen.map(used))?))).collect();
+    let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    let mut all: Vec<NamespaceUse> = hosts
+        .iter()
+        .filter(|host| host.tags.contains(&owner))
+        .filter_map(|Listed { name, tags: _ }| match seen.get(name) {
+            Some(Used { queues, bytes, unbounded }) => Some(NamespaceUse {
+                name: name.clone(),
+                queues: number(*queues),
+                bytes: number(*bytes),
+                unbounded_queues: number(*unbounded),
+            }),
+            None => told.get(name.as_str()).map(|told| (*told).clone()),
+        })
+        .collect();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    all.truncate(TOLD);
+    all
 }
 
 /// Writes the tags of a virtual host of ours anew, with a mark or without any.

@@ -67,7 +67,7 @@ pub(super) async fn create(scene: &Scene, name: &str, spec: Value) -> Result<()>
     Ok(())
 }
 
-async fn patch(scene: &Scene, name: &str, patch: Value) -> Result<()> {
+pub(super) async fn patch(scene: &Scene, name: &str, patch: Value) -> Result<()> {
     clients(scene).patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.map(drop)?;
     Ok(())
 }
@@ -226,9 +226,29 @@ async fn a_password_changes_without_one_failed_send() -> Result<()> {
         when(scene, "web", "has one password", |client| client.status.as_ref().is_some_and(|status| status.previous.is_none()))
             .await?;
         ensure!(binding(scene, "web").await?.get("username")? == new.get("username")?, "it rotated again");
-        Ok(())
+        on_schedule(scene, "web").await
     })
     .await
+}
+
+/// The Secret is the record of when a password was made: one that was made long ago is due.
+async fn on_schedule(scene: &Scene, name: &str) -> Result<()> {
+    let before = binding(scene, name).await?;
+    patch(scene, name, json!({"spec": {"rotation": {"every": "1h", "overlap": "8s"}}})).await?;
+    tokio::time::sleep(seconds(3)).await;
+    ensure!(binding(scene, name).await?.get("username")? == before.get("username")?, "it rotated before its time");
+    let secret = clients(scene).get(name).await?.status.and_then(|status| status.binding).context("no binding")?.name;
+    let long_ago = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(61);
+    let made = json!({"metadata": {"annotations": {"entente.dev/rotated-at": long_ago.to_string()}}});
+    scene.cluster.secrets(&scene.namespace).patch(&secret, &PatchParams::default(), &Patch::Merge(made)).await?;
+    until("the schedule brings a new password", seconds(20), async || {
+        let new = binding(scene, name).await?;
+        Ok((new.get("username")? != before.get("username")?).then_some(()))
+    })
+    .await?;
+    binding(scene, name).await?.connect().await?.close().await?;
+    before.connect().await.context("the password before works within the overlap")?.close().await?;
+    Ok(())
 }
 
 #[tokio::test]

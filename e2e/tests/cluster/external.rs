@@ -19,25 +19,25 @@ use rabbit::Rabbit;
 use serde_json::{Value, json};
 
 /// The Broker and its Secret, in the operator's namespace: it serves Brokers there.
-const BROKER: &str = "e2e-external";
+pub(super) const BROKER: &str = "e2e-external";
 const PLUGIN: &str = "rabbitmq_sql_exchange";
 
-fn brokers(cluster: &Cluster) -> Objects<Broker> {
+pub(super) fn brokers(cluster: &Cluster) -> Objects<Broker> {
     Objects::of(cluster, SYSTEM)
 }
 
-fn of<K: Kind>(scene: &Scene) -> Objects<K> {
+pub(super) fn of<K: Kind>(scene: &Scene) -> Objects<K> {
     Objects::of(&scene.cluster, &scene.namespace)
 }
 
-async fn write_secret(cluster: &Cluster, data: Value) -> Result<()> {
+pub(super) async fn write_secret(cluster: &Cluster, data: Value) -> Result<()> {
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": BROKER}, "stringData": data});
     let params = PatchParams::apply("entente-e2e").force();
     cluster.secrets(SYSTEM).patch(BROKER, &params, &Patch::Apply(&secret)).await?;
     Ok(())
 }
 
-async fn declare(scene: &Scene, uri: &str) -> Result<()> {
+pub(super) async fn declare(scene: &Scene, uri: &str) -> Result<()> {
     let admitted = json!({"from": "Selector", "selector": {"matchLabels": {"kubernetes.io/metadata.name": scene.namespace}}});
     let external = json!({"uri": uri, "secretRef": {"name": BROKER}});
     brokers(&scene.cluster).create(BROKER, json!({"external": external, "allowedNamespaces": admitted})).await?;
@@ -58,13 +58,13 @@ async fn remove(cluster: &Cluster) -> Result<()> {
 }
 
 /// A spec of an object on this Broker.
-fn on(mut spec: Value) -> Value {
+pub(super) fn on(mut spec: Value) -> Value {
     spec["brokerRef"] = json!({"name": BROKER, "namespace": SYSTEM});
     spec
 }
 
 /// Runs a test, and removes the Broker whatever came of it.
-async fn with_broker(label: &str, test: impl AsyncFnOnce(&Scene) -> Result<()>) -> Result<()> {
+pub(super) async fn with_broker(label: &str, test: impl AsyncFnOnce(&Scene) -> Result<()>) -> Result<()> {
     let cluster = Cluster::connect().await?;
     remove(&cluster).await?;
     let outcome = scene(label, test).await;
@@ -72,7 +72,7 @@ async fn with_broker(label: &str, test: impl AsyncFnOnce(&Scene) -> Result<()>) 
     outcome
 }
 
-async fn broker_is(scene: &Scene, what: &str, condition_: &str, is: (&str, &str)) -> Result<Broker> {
+pub(super) async fn broker_is(scene: &Scene, what: &str, condition_: &str, is: (&str, &str)) -> Result<Broker> {
     brokers(&scene.cluster)
         .when(BROKER, what, seconds(40), |broker| {
             let found = condition(broker, condition_).unwrap_or_default();
@@ -252,20 +252,32 @@ async fn endings(scene: &Scene, broker: &BrokerAccess) -> Result<()> {
     Ok(())
 }
 
+/// The HTTP API of the Broker `main`.
+pub(super) fn main_uri() -> String {
+    format!("https://main.{SYSTEM}.svc.cluster.local:15671")
+}
+
+/// What a Secret needs to log in there.
+pub(super) async fn main_login(scene: &Scene) -> Result<Value> {
+    let authority = scene.cluster.secrets(SYSTEM).get("main-tls").await?;
+    let authority = authority.data.as_ref().and_then(|data| data.get("ca.crt")).context("no authority")?;
+    let ca = String::from_utf8(authority.0.clone())?;
+    Ok(json!({"username": scene.broker.username, "password": scene.broker.password, "ca.crt": ca}))
+}
+
 /// With TLS, and with the plugin: a Broker of Entente's, as if somebody else ran it.
 #[tokio::test]
 async fn an_existing_rabbitmq_with_tls_serves_topics() -> Result<()> {
     with_broker("external-tls", async |scene| {
         let cluster = &scene.cluster;
-        let authority = cluster.secrets(SYSTEM).get("main-tls").await?;
-        let authority = authority.data.as_ref().and_then(|data| data.get("ca.crt")).context("no authority")?;
-        let ca = String::from_utf8(authority.0.clone())?;
-        let (username, password) = (&scene.broker.username, &scene.broker.password);
-        write_secret(cluster, json!({"username": username, "password": password})).await?;
-        declare(scene, &format!("https://main.{SYSTEM}.svc.cluster.local:15671")).await?;
+        let mut login = main_login(scene).await?;
+        let whole = login.clone();
+        login.as_object_mut().context("no login")?.remove("ca.crt");
+        write_secret(cluster, login).await?;
+        declare(scene, &main_uri()).await?;
         let refused = broker_is(scene, "trusts nobody", "Ready", ("False", "CredentialsRefused")).await?;
         ensure!(status(&refused).to_string().contains("ca.crt is missing"), "{}", status(&refused));
-        write_secret(cluster, json!({"username": username, "password": password, "ca.crt": ca})).await?;
+        write_secret(cluster, whole).await?;
         broker_is(scene, "is Ready", "Ready", ("True", "Ready")).await?;
         broker_is(scene, "filters", "FiltersSupported", ("True", "Ready")).await?;
         let (topics, subscriptions): (Objects<Topic>, Objects<Subscription>) = (of(scene), of(scene));
@@ -281,8 +293,7 @@ async fn an_existing_rabbitmq_with_tls_serves_topics() -> Result<()> {
         let patch = json!({"spec": {"external": {"uri": "http://127.0.0.1:8080"}}});
         brokers(cluster).patch(BROKER, patch).await?;
         ensure!(brokers(cluster).refused(BROKER, "Invalid").await?.contains("own machine"));
-        let address = format!("https://main.{SYSTEM}.svc.cluster.local:15671");
-        let patch = json!({"spec": {"external": {"uri": address, "secretRef": {"name": "main-admin"}}}});
+        let patch = json!({"spec": {"external": {"uri": main_uri(), "secretRef": {"name": "main-admin"}}}});
         brokers(cluster).patch(BROKER, patch).await?;
         ensure!(brokers(cluster).refused(BROKER, "CredentialsRefused").await?.contains("made by Entente"));
         // What answers there is no RabbitMQ, and nothing of its words is told.

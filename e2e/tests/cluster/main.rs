@@ -18,6 +18,7 @@ mod order_of_deletion;
 mod orphans;
 mod partitions;
 mod queue;
+mod quota;
 mod redrive;
 mod refusal;
 mod retention;

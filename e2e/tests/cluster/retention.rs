@@ -122,7 +122,7 @@ async fn nothing_is_left(scene: &Scene) -> Result<()> {
         let exchanges = scene.broker.get(&format!("exchanges/{}", scene.namespace)).await?.unwrap_or_default();
         let names = exchanges.as_array().cloned().unwrap_or_default();
         let names = names.iter().filter_map(|exchange| exchange["name"].as_str());
-        let temporary = |name: &str| name.ends_with(".past") || name.ends_with(".seam");
+        let temporary = |name: &str| matches!(name.rsplit_once('.'), Some((_, "past" | "seam")));
         let queues = scene.broker.queue_names(&scene.namespace).await?;
         Ok(!names.map(str::to_owned).chain(queues).any(|name| temporary(&name)))
     })
@@ -181,7 +181,8 @@ async fn i1_the_past_and_what_is_sent_meanwhile_come_once() -> Result<()> {
         println!("{} messages were sent meanwhile by {PRODUCERS} producers", sent.len());
         ensure!(sent.len() > 500, "too few for a test");
         let got = async |name: &str| drain(&scene.broker, &scene.namespace, &queue_of(scene, name)).await;
-        let even = |id: &&String| id.rsplit_once('-').is_some_and(|(_, number)| number.parse().is_ok_and(|n: u64| n % 2 == 0));
+        let even =
+            |id: &&String| id.rsplit_once('-').is_some_and(|(_, number)| number.parse().is_ok_and(|n: u64| n.is_multiple_of(2)));
         each_once("all", &got("all").await?, past.iter().chain(&sent).cloned())?;
         each_once("even", &got("even").await?, past.iter().chain(&sent).filter(even).cloned())?;
         each_once("since", &got("since").await?, sent.iter().cloned())?;

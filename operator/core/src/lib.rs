@@ -14,6 +14,7 @@ pub mod lease;
 pub mod object;
 pub mod orphans;
 pub mod queue;
+pub mod quota;
 pub mod resolve;
 pub mod scaling;
 pub mod subscription;

@@ -22,6 +22,8 @@ pub struct Host {
     pub name: String,
     /// Held while what all its queues stand on is made.
     pub foundation: tokio::sync::Mutex<()>,
+    /// Held from the look at what is left of the namespace's bytes to the end of what takes of them.
+    pub bytes: tokio::sync::Mutex<()>,
     /// Held while it is read for a visit, so that a thousand visits cause one read.
     pub reading: tokio::sync::Mutex<()>,
     /// Bounds this namespace's writes.
@@ -52,6 +54,7 @@ impl Host {
         Self {
             name: name.to_owned(),
             foundation: tokio::sync::Mutex::default(),
+            bytes: tokio::sync::Mutex::default(),
             reading: tokio::sync::Mutex::default(),
             writes: Semaphore::new(WRITES_AT_ONCE),
             state: Mutex::default(),

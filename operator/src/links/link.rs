@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use entente_broker::admin::{AdminError, BrokerAdmin};
+use entente_broker::users::UserAdmin;
 use entente_core::breaker::{Breaker, Config, Permit};
 use entente_core::client::users::{ObservedUser, UserAction};
 use entente_core::topology::affected::touched;
@@ -248,7 +249,7 @@ impl Link {
 
     /// Lets a user send messages in the name of others. Connections that it opens from now on have the right.
     pub async fn impersonate(&self, user: &str) -> Result<(), LinkError> {
-        let seen = self.read(|admin| admin.read_users()).await?;
+        let seen = self.read(UserAdmin::read_users).await?;
         let Some(ObservedUser { tags, password_hash, permissions: _ }) = seen.users.get(user) else { return Ok(()) };
         if tags.contains(IMPERSONATOR) {
             return Ok(());
@@ -353,7 +354,7 @@ mod tests {
             link.impersonate("admin").await.unwrap();
         }
         assert_eq!(broker.take_written().len(), 1);
-        let seen = link.read(|admin| admin.read_users()).await.unwrap();
+        let seen = link.read(UserAdmin::read_users).await.unwrap();
         let user = &seen.users["admin"];
         assert!(user.tags.contains("administrator") && user.tags.contains("impersonator"));
         assert_eq!(user.password_hash, PasswordHash::new("h".to_owned()));

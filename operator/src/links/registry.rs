@@ -193,7 +193,9 @@ impl Links {
             // The new link knows no virtual host until it is asked for one: nothing in them would be kept.
             for host in slot.link.hosts() {
                 let all = host.look(|seen| seen.map(present)).unwrap_or_default();
-                all.iter().for_each(|owner| self.wakers.wake(&host.name, owner));
+                for owner in &all {
+                    self.wakers.wake(&host.name, owner);
+                }
             }
         }
         Ok(())

@@ -7,6 +7,7 @@ use entente_broker::admin::AdminError;
 use entente_core::cluster::external::{barrier, lacks_filters};
 use entente_core::conditions::is_true;
 use entente_core::object::{Outcome, Place, Refusal, Stages, is_paused};
+use entente_core::quota;
 use entente_core::topology::diff::{Conflict, Desired, diff, waiting};
 use entente_core::topology::foundation::{limits, owner_tag, virtual_host};
 use entente_core::topology::observed::ObservedVirtualHost;
@@ -198,6 +199,13 @@ impl<K: Kind> Visit<'_, K> {
         if let Err(error) = self.link.lay_foundation(self.host, &owned, &limits(&self.broker.spec.limits)).await {
             return self.fail(object, &error).await;
         }
+        let limit = self.broker.spec.limits.bytes.as_ref().and_then(|bytes| bytes.as_bytes().ok());
+        // Two that fit one by one may not fit both.
+        let alone = if limit.is_some() { Some(self.host.bytes.lock().await) } else { None };
+        let over = self.host.look(|seen| quota::refusal(limit, &usable, seen.unwrap_or(&ObservedVirtualHost::default())));
+        if let Some(Refusal { reason, message }) = over {
+            return self.end(object, &Outcome::NotReady { reason, message }, Action::requeue(WAIT)).await;
+        }
         if let Some(settings) = K::begins(self.settings) {
             let access = self.ctx.links.access_to(&self.link.uid).await;
             match self.ctx.replays.turn(access, self.link, self.host, settings, object.replayed()).await {
@@ -214,6 +222,7 @@ impl<K: Kind> Visit<'_, K> {
         if let Err(error) = self.link.run(self.host, &plan).await {
             return self.refused(object, &usable, &error).await;
         }
+        drop(alone);
         let blocked = self.host.look(|seen| seen.and_then(|seen| K::blocked(self.settings, seen)));
         if let Some(Refusal { reason, message }) = blocked {
             return self.end(object, &Outcome::NotReady { reason, message }, Action::requeue(WAIT)).await;

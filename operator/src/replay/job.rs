@@ -47,8 +47,8 @@ impl Job {
     pub async fn run(self) -> Result<(), String> {
         self.link.refresh(&self.host).await.map_err(text)?;
         match self.look(|seen| state(&self.settings, seen)) {
-            State::Past => self.past().await,
-            State::Seam(replayed_to) => self.seam(replayed_to).await,
+            State::Past => Box::pin(self.past()).await,
+            State::Seam(replayed_to) => Box::pin(self.seam(replayed_to)).await,
             // Somebody else has done it, or the Subscription is no more what it was.
             State::Over | State::Leftovers(_) | State::NotRetained | State::NoTopic | State::New(_) => Ok(()),
         }
@@ -80,7 +80,7 @@ impl Job {
         self.bind_live().await?;
         let closed = past.close().await;
         connection.0.close().await.and(closed).map_err(text)?;
-        self.seam(replayed_to).await
+        Box::pin(self.seam(replayed_to)).await
     }
 
     async fn seam(self, replayed_to: u64) -> Result<(), String> {
@@ -93,7 +93,7 @@ impl Job {
         tokio::time::sleep(SETTLE).await;
         let (options, connection) = self.connect().await?;
         let places = Places { stream: &self.stream, from: replayed_to, ledger: &seam, exchange: &seam };
-        let given = give_rest(&options, &connection.0, places, &matcher, progress).await;
+        let given = Box::pin(give_rest(&options, &connection.0, places, &matcher, progress)).await;
         connection.0.close().await.and(given).map_err(text)?;
         self.execute(&Plan::of(Action::Bind(binding(&settings.topic, &settings.queue, &arguments)))).await?;
         // A message that was routed before has come by the other way.

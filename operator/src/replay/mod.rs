@@ -144,7 +144,7 @@ impl Replays {
         let task = tokio::spawn(async move {
             // Never closed; were it, going on unbounded would still be right.
             let _one_of_few = slots.acquire().await.ok();
-            job.run().await
+            Box::pin(job.run()).await
         });
         self.lock().insert(key, Running { progress, task, ended: None });
         begins(settings)
@@ -245,7 +245,7 @@ mod tests {
     }
 
     /// Where nobody listens.
-    fn nowhere() -> Option<Access> {
+    fn nowhere() -> Access {
         let endpoint = Endpoint {
             uri: "http://127.0.0.1:1".into(),
             username: "u".into(),
@@ -253,13 +253,13 @@ mod tests {
             ca_pem: None,
             address: None,
         };
-        Some(Access { endpoint, host: "127.0.0.1".into(), amqp_port: 1, amqp_tls: false, external: false })
+        Access { endpoint, host: "127.0.0.1".into(), amqp_port: 1, amqp_tls: false, external: false }
     }
 
     #[tokio::test]
     async fn without_a_past_nothing_is_done() {
         let (broker, link, host) = broker(json!({"retention": {"maxAge": "1h"}})).await;
-        let turn = Replays::default().turn(nowhere(), &link, &host, &settings("Latest"), 0).await.unwrap();
+        let turn = Replays::default().turn(Some(nowhere()), &link, &host, &settings("Latest"), 0).await.unwrap();
         assert_eq!(turn, None);
         assert!(broker.take_written().is_empty());
     }
@@ -267,7 +267,7 @@ mod tests {
     #[tokio::test]
     async fn a_topic_that_keeps_nothing_is_told_and_nothing_is_made() {
         let (broker, link, host) = broker(json!({})).await;
-        let turn = Replays::default().turn(nowhere(), &link, &host, &settings("Earliest"), 0).await.unwrap();
+        let turn = Replays::default().turn(Some(nowhere()), &link, &host, &settings("Earliest"), 0).await.unwrap();
         assert_eq!(turn.map(|refusal| refusal.reason), Some(reasons::NOT_RETAINED));
         assert!(broker.take_written().is_empty());
     }
@@ -277,7 +277,8 @@ mod tests {
     async fn i7_the_mark_comes_first_and_a_failure_is_told() {
         let (broker, link, host) = broker(json!({"retention": {"maxAge": "1h"}})).await;
         let (replays, settings) = (Replays::default(), settings("Earliest"));
-        let turn = async || replays.turn(nowhere(), &link, &host, &settings, 0).await.unwrap().expect("a replay is under way");
+        let turn =
+            async || replays.turn(Some(nowhere()), &link, &host, &settings, 0).await.unwrap().expect("a replay is under way");
         let begun = turn().await;
         assert_eq!(begun.reason, reasons::REPLAYING);
         assert!(begun.message.contains("from Earliest"), "{begun}");

@@ -124,7 +124,9 @@ impl Rabbit {
                 hosts.retain(|host| host["name"] != self.namespace.as_str());
                 hosts.sort_by_key(|host| host["name"].to_string());
                 // What they are, and not what flows in them.
-                hosts.iter_mut().for_each(|host| *host = json!({"name": host["name"], "metadata": host["metadata"]}));
+                for host in hosts.iter_mut() {
+                    *host = json!({"name": host["name"], "metadata": host["metadata"]});
+                }
             }
             all.insert(path.to_owned(), found);
         }

@@ -88,15 +88,10 @@ pub fn validate(broker: &Broker) -> Result<(), Refusal> {
             problems.add(problem);
         }
     }
-    super::external::problems(&broker.spec).into_iter().for_each(|problem| problems.add(problem));
-    problems.into_result()?;
-    if limits.bytes.is_some() {
-        return Err(Refusal {
-            reason: reasons::NOT_SUPPORTED,
-            message: "limits.bytes is not enforced yet; leave it out, and bound each Queue by maxBytes".into(),
-        });
+    for problem in super::external::problems(&broker.spec) {
+        problems.add(problem);
     }
-    Ok(())
+    problems.into_result()
 }
 
 /// Checks a Broker against the nodes that are there.
@@ -253,12 +248,6 @@ mod tests {
         .unwrap_err()
         .message;
         assert!(message.contains("replicas") && message.contains("storage.size"), "{message}");
-    }
-
-    #[test]
-    fn what_is_not_served_yet_is_said() {
-        let refusal = check(|spec| spec.limits.bytes = Some(ByteSize("1Gi".into()))).unwrap_err();
-        assert_eq!(refusal.reason, reasons::NOT_SUPPORTED);
     }
 
     #[test]

@@ -135,7 +135,9 @@ mod tests {
             // Each look waits as long as messages may take.
             let in_ledger = |message: &&&Message| message.routed + message.delays[1] <= now + 50;
             live.iter().filter(in_ledger).for_each(|message| seam.live(&message.content));
-            given.iter().for_each(|offset| seam.given(*offset));
+            for offset in &given {
+                seam.given(*offset);
+            }
             stream[end_at(now).max(begin)..end_at(now + 100).max(begin)]
                 .iter()
                 .for_each(|message| seam.kept_later(&message.content));

@@ -1,7 +1,7 @@
 //! What a Topic may ask for.
 
 use entente_crds::Topic;
-use entente_crds::text::TextError;
+use entente_crds::text::{ByteSize, DurationText, TextError};
 use entente_crds::topic::{Retention, TopicSpec, Unrouted};
 
 use crate::object::{Refusal, check_name_of_place, refuse_if_any};
@@ -71,8 +71,8 @@ fn retained(retention: &Retention, problems: &mut Vec<String>) -> Retained {
             None
         }
     };
-    let max_age = read("maxAge", max_age.as_ref().map(|text| text.as_millis()), 1_000, "1s");
-    let max_bytes = read("maxBytes", max_bytes.as_ref().map(|text| text.as_bytes()), LEAST_BYTES, "1Mi");
+    let max_age = read("maxAge", max_age.as_ref().map(DurationText::as_millis), 1_000, "1s");
+    let max_bytes = read("maxBytes", max_bytes.as_ref().map(ByteSize::as_bytes), LEAST_BYTES, "1Mi");
     Retained { max_age: max_age.map(|millis| millis.div_ceil(1_000)), max_bytes }
 }
 

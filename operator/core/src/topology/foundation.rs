@@ -100,7 +100,7 @@ pub fn shared_policies() -> [Policy; 3] {
 
 /// Limits of a virtual host by RabbitMQ's names; `None` means unlimited.
 pub fn limits(spec: &entente_crds::broker::Limits) -> [(&'static str, Option<i64>); 2] {
-    // `bytes` is not the broker's to enforce; `validate` speaks of it.
+    // `bytes` is not the broker's to enforce: see `quota`.
     let entente_crds::broker::Limits { queues, connections, bytes: _ } = spec;
     [("max-queues", *queues), ("max-connections", *connections)]
 }

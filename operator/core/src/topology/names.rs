@@ -127,7 +127,13 @@ pub fn seam(queue: &str) -> String {
 /// Whether a queue holds only copies of what has been, which are not for anybody to consume.
 pub fn is_history(queue: &str) -> bool {
     let parts: Vec<&str> = queue.split('.').collect();
-    matches!(parts[..], ["topic", _, "retained"] | ["subscription", _, _, "seam"])
+    matches!(parts[..], ["topic", _, "retained"]) || is_seam(queue)
+}
+
+/// Whether a queue is the ledger of a replay, which goes when the past was replayed.
+pub fn is_seam(queue: &str) -> bool {
+    let parts: Vec<&str> = queue.split('.').collect();
+    matches!(parts[..], ["subscription", _, _, "seam"])
 }
 
 /// Name of a Subscription's queue. The namespace is in it, as several namespaces may subscribe to one Topic.

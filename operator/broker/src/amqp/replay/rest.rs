@@ -47,11 +47,11 @@ pub async fn give_rest(
 ) -> Result<(), Error> {
     let digester = Digester::default();
     let mut seam: Seam<Digest> = Seam::default();
-    let matches = |message: &Incoming| matcher.matches(&seen(message), Timestamp::now());
+    let passes = |message: &Incoming| matcher.matches(&seen(message), Timestamp::now());
     let mut stream = Reader::open(options, connection, places.stream, StreamOffset::Offset(places.from)).await?;
     stream
         .up_to_the_end(|offset, message| {
-            if matches(message) {
+            if passes(message) {
                 seam.kept(offset, digester.digest(message));
             }
         })
@@ -71,7 +71,7 @@ pub async fn give_rest(
     sleep(SHORT_LAG).await;
     stream
         .up_to_the_end(|_, message| {
-            if matches(message) {
+            if passes(message) {
                 seam.kept_later(&digester.digest(message));
             }
         })
