@@ -62,7 +62,7 @@ patch_all() {
 }
 
 # Every kind of ours, in an order in which they can be deleted.
-KINDS=(clients subscriptions topics queues brokers)
+KINDS=(clients subscriptions servicecontracts topics queues brokers)
 
 # What an earlier demo, test or benchmark left in the cluster. Brokers last: the operator that finishes the deletion of the others is still there.
 remove_installation() {
@@ -73,7 +73,7 @@ remove_installation() {
   done
   [ "${#there[@]}" -gt 0 ] || { helm -n "$SYSTEM" uninstall entente --ignore-not-found >/dev/null 2>&1 || true; return 0; }
   for kind in "${there[@]}"; do
-    case $kind in clients|brokers) ;; *) patch_all "$kind" '{"spec":{"deletionPolicy":"Delete"}}' ;; esac
+    case $kind in clients|servicecontracts|brokers) ;; *) patch_all "$kind" '{"spec":{"deletionPolicy":"Delete"}}' ;; esac
     kubectl delete "$kind.entente.dev" --all -A --wait=false >/dev/null
   done
   for kind in "${there[@]}"; do

@@ -59,8 +59,10 @@ pub struct ClientSpec {
 /// One thing that a Client may use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("(has(self.queueRef) ? 1 : 0) + (has(self.topicRef) ? 1 : 0) + (has(self.subscriptionRef) ? 1 : 0) == 1")
-    .message("choose one: queueRef, topicRef or subscriptionRef"),
+#[x_kube(validation = Rule::new("(has(self.queueRef) ? 1 : 0) + (has(self.topicRef) ? 1 : 0) + (has(self.subscriptionRef) ? 1 : 0) + (has(self.contractRef) ? 1 : 0) == 1")
+    .message("choose one: queueRef, topicRef, subscriptionRef or contractRef"),
+    validation = Rule::new("!has(self.contractRef) || self.verbs == ['Send']")
+    .message("of a ServiceContract a Client may Send; to receive, make a Subscription and refer to that"),
     validation = Rule::new("!has(self.topicRef) || self.verbs == ['Send']")
     .message("of a Topic a Client may Send; to receive, make a Subscription and refer to that"),
     validation = Rule::new("!has(self.subscriptionRef) || self.verbs == ['Receive']")
@@ -78,6 +80,9 @@ pub struct Access {
     /// A Subscription of this namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscription_ref: Option<crate::queue::LocalRef>,
+    /// An operation of a version of a ServiceContract.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract_ref: Option<crate::subscription::ContractRef>,
     /// What may be done with it.
     #[schemars(length(min = 1, max = 3))]
     pub verbs: Vec<Verb>,
@@ -137,6 +142,10 @@ pub struct ClientStatus {
     /// The broker user before, and until when it works.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Previous>,
+    /// Versions of contracts that it may send under: `namespace/contract/version/operation`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub contracts: Vec<String>,
     /// The value of `entente.dev/rotate` that was last acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation_requested: Option<String>,

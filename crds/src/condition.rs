@@ -12,6 +12,8 @@ pub mod types {
     pub const TAPS_READY: &str = "TapsReady";
     /// Whether every part of a Queue gets messages (absent without partitions).
     pub const PARTITIONS_READY: &str = "PartitionsReady";
+    /// Whether a contract's version that it depends on ends (absent where none does).
+    pub const CONTRACT_DEPRECATED: &str = "ContractDeprecated";
     /// Whether reconciling goes on (`False` while paused).
     pub const RECONCILING: &str = "Reconciling";
     /// Whether every node of a Broker is a running member of one cluster.
@@ -68,6 +70,20 @@ pub mod reasons {
     pub const TOPIC_NOT_USABLE: &str = "TopicNotUsable";
     /// The Topic exists but is not in the broker yet.
     pub const TOPIC_NOT_READY: &str = "TopicNotReady";
+    /// The ServiceContract is absent or does not grant use to this namespace: one answer for both.
+    pub const CONTRACT_NOT_USABLE: &str = "ContractNotUsable";
+    /// The contract does not offer the version, or the operation in it.
+    pub const VERSION_NOT_OFFERED: &str = "VersionNotOffered";
+    /// The contract's version ends at a date.
+    pub const VERSION_DEPRECATED: &str = "VersionDeprecated";
+    /// The contract's version ended: it takes in nobody else.
+    pub const VERSION_SUNSET: &str = "VersionSunset";
+    /// The contract's version is closed, for ever.
+    pub const VERSION_RETIRED: &str = "VersionRetired";
+    /// A version of the contract is not in the state that was asked for, and will not be until the spec changes.
+    pub const VERSION_REFUSED: &str = "VersionRefused";
+    /// Deletion waits until nobody depends on the contract.
+    pub const IN_USE: &str = "InUse";
     /// A Subscription begins in the past, and its Topic keeps none.
     pub const NOT_RETAINED: &str = "NotRetained";
     /// The past is being replayed into the queue of a Subscription.

@@ -26,8 +26,7 @@ pub use topic::{Topic, TopicSpec, TopicStatus};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
-/// Every CustomResourceDefinition that is served, in the order of their kinds' names. ServiceContract is not, until something
-/// reconciles it: an API that takes objects and does nothing with them would be worse than none.
+/// Every CustomResourceDefinition that is served, in the order of their kinds' names.
 pub fn all() -> Vec<CustomResourceDefinition> {
-    vec![Broker::crd(), Client::crd(), Queue::crd(), Subscription::crd(), Topic::crd()]
+    vec![Broker::crd(), Client::crd(), Queue::crd(), ServiceContract::crd(), Subscription::crd(), Topic::crd()]
 }

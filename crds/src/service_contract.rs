@@ -29,7 +29,7 @@ use crate::text::DurationText;
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
     printcolumn(name = "Owner", type_ = "string", json_path = ".spec.owner"),
-    printcolumn(name = "Active", type_ = "string", json_path = ".status.versions[?(@.state==\"Active\")].name", description = "The versions that are offered"),
+    printcolumn(name = "Active", type_ = "string", json_path = ".status.active", description = "The versions that are offered"),
     printcolumn(name = "Ending", type_ = "string", json_path = ".status.nextSunset", description = "When the next deprecated version ends"),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
@@ -324,6 +324,15 @@ pub struct ServiceContractStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+    /// The Broker that serves this contract, as `namespace/name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broker: Option<String>,
+    /// The broker's virtual host: AMQP 1.0 clients open with `hostname: vhost:<this>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub virtual_host: Option<String>,
+    /// The versions that are Active, separated by commas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<String>,
     /// When the next deprecated version ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_sunset: Option<Time>,
@@ -394,6 +403,10 @@ pub struct VersionStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub schemas_sha256: Option<String>,
+    /// Older versions whose subscribers also get what is sent under this one, as they can read it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub feeds: Vec<String>,
     /// Who uses it, when last seen.
     #[serde(default, rename = "use", skip_serializing_if = "Option::is_none")]
     pub use_: Option<VersionUse>,
@@ -405,8 +418,9 @@ pub struct VersionStatus {
 pub struct VersionUse {
     /// Links that receive.
     pub consumers: i64,
-    /// Links that send.
-    pub producers: i64,
+    /// Links that send; only known of versions that are to end, and only as far as the broker tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub producers: Option<i64>,
     /// Durable subscriptions.
     pub subscriptions: i64,
     /// Messages that wait.
@@ -416,4 +430,7 @@ pub struct VersionUse {
     pub last_seen: Option<Time>,
     /// When the broker was asked.
     pub observed_at: Time,
+    /// Whether the broker could not be asked since. What is not known is not taken for no use.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stale: bool,
 }

@@ -9,7 +9,7 @@ use crate::queue::{Backlog, DeadLetter, DeletionPolicy, Overflow};
 use crate::scaling::{Scaling, ScalingStatus};
 use crate::text::{ByteSize, DurationText};
 
-/// A subscription to a Topic. The smallest one is `spec: {topicRef: {name: …}}`: every message, in a replicated queue.
+/// A subscription to a Topic, or to a version of a ServiceContract. The smallest one is `spec: {topicRef: {name: …}}`: every message, in a replicated queue.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[kube(
     group = "entente.dev",
@@ -25,6 +25,7 @@ use crate::text::{ByteSize, DurationText};
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
     printcolumn(name = "Topic", type_ = "string", json_path = ".spec.topicRef.name"),
+    printcolumn(name = "Contract", type_ = "string", json_path = ".status.contract", description = "The contract's version that it is bound to", priority = 1),
     printcolumn(name = "Messages", type_ = "integer", json_path = ".status.backlog.ready", description = "Messages ready for delivery when last seen"),
     printcolumn(name = "Unacked", type_ = "integer", json_path = ".status.backlog.unacknowledged", description = "Messages delivered and not yet settled when last seen"),
     printcolumn(name = "Consumers", type_ = "integer", json_path = ".status.backlog.consumers"),
@@ -39,7 +40,12 @@ use crate::text::{ByteSize, DurationText};
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self.topicRef == oldSelf.topicRef")
+    validation = Rule::new("has(self.topicRef) != has(self.contractRef)").message("choose one: topicRef or contractRef"),
+    validation = Rule::new("has(self.contractRef) == has(oldSelf.contractRef) && (!has(self.contractRef) || (self.contractRef.name == oldSelf.contractRef.name && self.contractRef.operation == oldSelf.contractRef.operation))")
+        .message("of contractRef only the version can be changed: messages of one contract would wait among those of another; create a Subscription of another name"),
+    validation = Rule::new("!has(self.contractRef) || !has(oldSelf.contractRef) || (has(self.contractRef.__namespace__) ? self.contractRef.__namespace__ : '') == (has(oldSelf.contractRef.__namespace__) ? oldSelf.contractRef.__namespace__ : '')")
+        .message("contractRef.namespace cannot be changed; create a Subscription of another name"),
+    validation = Rule::new("has(self.topicRef) == has(oldSelf.topicRef) && (!has(self.topicRef) || self.topicRef == oldSelf.topicRef)")
         .message("topicRef cannot be changed: messages of one Topic would wait among those of another; create a Subscription of another name"),
     validation = Rule::new("(has(self.from) ? self.from : 'Latest') == (has(oldSelf.from) ? oldSelf.from : 'Latest')")
         .message("from cannot be changed: it says where a new Subscription begins; create a Subscription of another name"),
@@ -50,7 +56,11 @@ use crate::text::{ByteSize, DurationText};
 )]
 pub struct SubscriptionSpec {
     /// The Topic. Fixed.
-    pub topic_ref: TopicRef,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic_ref: Option<TopicRef>,
+    /// In place of a Topic: one operation of a version of a ServiceContract. The version can be changed at any time, without loss.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract_ref: Option<ContractRef>,
     /// Which messages; all of them by default. Can be changed at any time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<Filter>,
@@ -112,6 +122,25 @@ pub struct TopicRef {
     pub namespace: Option<String>,
 }
 
+/// Names an operation of a version of a ServiceContract.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ContractRef {
+    /// Name of the ServiceContract.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Namespace of the ServiceContract; the same namespace by default. The contract's `grants` must admit this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub namespace: Option<String>,
+    /// The version.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub version: String,
+    /// The operation.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub operation: String,
+}
+
 /// Which messages a Subscription gets. Exactly one field is set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -171,6 +200,9 @@ pub struct SubscriptionStatus {
     /// The broker's virtual host, which is that of the Topic: AMQP 1.0 clients open with `hostname: vhost:<this>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub virtual_host: Option<String>,
+    /// The contract's version that its queue is bound to: `namespace/contract/version/operation`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<String>,
     /// The AMQP 1.0 address to receive from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,

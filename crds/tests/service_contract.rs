@@ -1,4 +1,4 @@
-//! The CustomResourceDefinition of ServiceContract, which no controller serves yet.
+//! The CustomResourceDefinition of ServiceContract, and the references to it.
 
 // What cannot be built fails the test.
 #![allow(clippy::unwrap_used)]
@@ -59,4 +59,24 @@ fn the_smallest_contract_has_defaults() {
     assert_eq!(spec.lifecycle.minimum_deprecation_notice.as_millis(), Ok(30 * 24 * 3_600_000));
     assert_eq!(spec.versions[0].desired_state, DesiredState::Draft);
     assert_eq!((spec.compatibility.policy, spec.compatibility.transitive), (Policy::Lenient, true));
+}
+
+/// `namespace` is a word of CEL: written plainly it is no field, and the API server refuses the whole CRD.
+#[test]
+fn a_subscription_is_to_a_topic_or_to_a_contract() {
+    let crd = serde_json::to_value(entente_crds::Subscription::crd()).unwrap();
+    let spec = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    let rules: Vec<&str> =
+        spec["x-kubernetes-validations"].as_array().unwrap().iter().filter_map(|rule| rule["rule"].as_str()).collect();
+    assert!(rules.contains(&"has(self.topicRef) != has(self.contractRef)"), "{rules:?}");
+    assert!(rules.iter().all(|rule| !rule.contains("contractRef.namespace")), "{rules:?}");
+    assert_eq!(spec["properties"]["contractRef"]["required"], json!(["name", "operation", "version"]));
+}
+
+#[test]
+fn a_client_sends_under_a_contract_and_receives_by_a_subscription() {
+    let crd = serde_json::to_value(entente_crds::Client::crd()).unwrap();
+    let pointer = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/access/items/x-kubernetes-validations";
+    let rules = crd.pointer(pointer).unwrap().to_string();
+    assert!(rules.contains("!has(self.contractRef) || self.verbs == ['Send']"), "{rules}");
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use entente_core::cluster::external::barrier;
 use entente_core::conditions::{get, is_true};
 use entente_crds::condition::types;
-use entente_crds::{Broker, Topic};
+use entente_crds::{Broker, ServiceContract, Topic};
 use futures::stream::unfold;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Namespace;
@@ -94,6 +94,16 @@ pub fn broker_essence(broker: &Broker) -> String {
 /// What others depend on: the labels, whether it is being deleted.
 pub fn namespace_essence(namespace: &Namespace) -> String {
     format!("{:?} {:?}", namespace.metadata.labels, namespace.metadata.deletion_timestamp)
+}
+
+/// What those depend on who use a contract: the spec, the Broker, the states of its versions, whether it is being deleted.
+pub fn contract_essence(contract: &ServiceContract) -> String {
+    let meta = &contract.metadata;
+    let status = contract.status.as_ref();
+    let versions = status.iter().flat_map(|status| &status.versions);
+    let states: Vec<_> = versions.map(|version| (&version.name, version.state, &version.sunset_at)).collect();
+    let broker = status.and_then(|status| status.broker.as_ref());
+    format!("{:?} {:?} {broker:?} {states:?} {:?}", meta.uid, meta.generation, meta.deletion_timestamp)
 }
 
 /// What Subscriptions depend on: the spec, the Broker, whether it is there, whether it is being deleted.

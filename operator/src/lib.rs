@@ -1,14 +1,15 @@
 //! The Entente operator: all Kubernetes I/O.
 //!
 //! Decisions are made in `entente_core`, which is pure; this crate reads, asks it, and writes.
-//! [`run`] is its life, [`work`] wires it up. [`visits`] is what the controllers do alike, [`broker`], [`objects`] and
-//! [`client`] what each kind does; [`links`] are the connections to brokers.
+//! [`run`] is its life, [`work`] wires it up. [`visits`] is what the controllers do alike, [`broker`], [`objects`],
+//! [`client`] and [`contract`] what each kind does; [`links`] are the connections to brokers.
 
 pub mod activity;
 pub mod apply;
 pub mod broker;
 pub mod certificates;
 pub mod client;
+pub mod contract;
 pub mod crds;
 pub mod follow;
 pub mod http;

@@ -1,7 +1,9 @@
-//! Figures for Prometheus. Labels come from closed sets: no object's name is ever one.
+//! Figures for Prometheus. Labels come from closed sets: no object's name is one, but for versions of contracts that end, of which
+//! there are few, and whose dependents must be told by name.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -43,6 +45,17 @@ pub struct Scaled {
     pub direction: &'static str,
 }
 
+/// A version of a contract that ends.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct EndingVersion {
+    /// The contract's namespace.
+    pub namespace: String,
+    /// The contract.
+    pub contract: String,
+    /// The version.
+    pub version: String,
+}
+
 /// All figures of the operator.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -61,6 +74,8 @@ pub struct Metrics {
     pub broker_events: Counter,
     /// Changes of workloads' replicas.
     pub scalings: Family<Scaled, Counter>,
+    /// Days until versions of contracts end; below zero once they did and are not retired.
+    pub days_to_sunset: Family<EndingVersion, Gauge<f64, AtomicU64>>,
     /// 1 while this replica leads.
     pub leader: Gauge,
 }
@@ -77,6 +92,7 @@ impl Default for Metrics {
         let resyncs = Counter::default();
         let broker_events = Counter::default();
         let scalings = Family::default();
+        let days_to_sunset = Family::default();
         let leader = Gauge::default();
         registry.register("reconciles", "Visits to objects", visits.clone());
         registry.register("reconcile_seconds", "Time of a visit in seconds", visit_seconds.clone());
@@ -85,6 +101,11 @@ impl Default for Metrics {
         registry.register("broker_resyncs", "Virtual hosts read whole", resyncs.clone());
         registry.register("broker_events", "Events that arrived from brokers", broker_events.clone());
         registry.register("autoscaler_decisions", "Changes of workloads' replicas", scalings.clone());
+        registry.register(
+            "contract_days_to_sunset",
+            "Days until a version of a contract ends; below zero once it did and is not retired",
+            days_to_sunset.clone(),
+        );
         registry.register("leader", "1 while this replica leads", leader.clone());
         Self {
             registry: Arc::new(registry),
@@ -95,6 +116,7 @@ impl Default for Metrics {
             resyncs,
             broker_events,
             scalings,
+            days_to_sunset,
             leader,
         }
     }

@@ -5,9 +5,9 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use entente_core::subscription::validate::is_to;
+use entente_core::subscription::validate::{is_to, is_under};
 use entente_crds::meta::MANAGER;
-use entente_crds::{Broker, Client as BrokerClient, Queue, Subscription, Topic};
+use entente_crds::{Broker, Client as BrokerClient, Queue, ServiceContract, Subscription, Topic};
 use futures::stream::{select, unfold};
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Namespace;
@@ -22,7 +22,8 @@ use crate::broker::guard::Guard;
 use crate::broker::{self, BrokerContext, BrokerSettings, Namespaces};
 use crate::client::news::{Sightings, users_of};
 use crate::client::{self, ClientContext};
-use crate::follow::{Changes, broker_essence, follow, namespace_essence, topic_essence};
+use crate::contract::{ContractContext, dependents};
+use crate::follow::{Changes, broker_essence, contract_essence, follow, namespace_essence, topic_essence};
 use crate::lanes::Lanes;
 use crate::links::Links;
 use crate::links::probe::LinkProbe;
@@ -55,9 +56,12 @@ pub async fn work(settings: RunSettings, client: Client, metrics: Metrics, halte
     let brokers = follow::<Broker>(&client, changes.teller(), broker_essence);
     let namespaces = follow::<Namespace>(&client, changes.teller(), namespace_essence);
     let topics = follow::<Topic>(&client, move |topic| drop(tell_topic.send(topic)), topic_essence);
+    let (tell_contract, changed_contracts) = broadcast();
+    let contracts = follow::<ServiceContract>(&client, tell_contract, contract_essence);
     brokers.wait_until_ready().await.context("Brokers cannot be watched")?;
     namespaces.wait_until_ready().await.context("namespaces cannot be watched")?;
     topics.wait_until_ready().await.context("Topics cannot be watched")?;
+    contracts.wait_until_ready().await.context("ServiceContracts cannot be watched")?;
 
     let mut controllers = JoinSet::new();
     let broker_context = Arc::new(BrokerContext::new(
@@ -92,6 +96,7 @@ pub async fn work(settings: RunSettings, client: Client, metrics: Metrics, halte
         brokers,
         namespaces,
         topics,
+        contracts,
         sightings,
         links,
         recorder,
@@ -104,7 +109,11 @@ pub async fn work(settings: RunSettings, client: Client, metrics: Metrics, halte
     let (queues, subscriptions) = (reflector::store::<Queue>(), reflector::store::<Subscription>());
     let queue_reader = queues.0.clone();
     let subscribers = subscribers(unbounded(changed_topics), subscriptions.0.clone());
-    let wake_subscriptions = select(unbounded(woken.subscriptions), subscribers);
+    let [contracts_of_subscriptions, contracts_of_clients] = changed_contracts.map(unbounded);
+    let under = concerned(contracts_of_subscriptions, subscriptions.0.clone(), |known, contract| {
+        is_under(known, contract.namespace.as_deref().unwrap_or_default(), &contract.name)
+    });
+    let wake_subscriptions = select(select(unbounded(woken.subscriptions), subscribers), under);
     let autoscaler = Autoscaler {
         shared: Arc::clone(&shared),
         queues: queue_reader.clone(),
@@ -128,6 +137,14 @@ pub async fn work(settings: RunSettings, client: Client, metrics: Metrics, halte
     });
     let users = users_of(seen.changes(), clients.0.clone(), subscriptions.0.clone());
     let wake_clients = select(unbounded(woken.clients), users);
+    let of_contracts = concerned(contracts_of_clients, clients.0.clone(), {
+        let subscriptions = subscriptions.0.clone();
+        move |client, contract| dependents::depends(client, contract, &subscriptions)
+    });
+    let wake_clients = select(wake_clients, of_contracts);
+    let contracts = reflector::store::<ServiceContract>();
+    let contract_context = Arc::new(ContractContext::new(context(), clients.0.clone(), settings.resync));
+    controllers.spawn(visits::run(contract_context, contracts, unbounded(woken.contracts), changes.stream(), halt()));
     controllers.spawn(visits::run(client_context, clients, wake_clients, changes.stream(), halt()));
     controllers.spawn(visits::run(Context::new(context()), topics, unbounded(woken.topics), changes.stream(), halt()));
     let context = Context::new(context());
@@ -149,6 +166,36 @@ async fn halt(mut halted: watch::Receiver<bool>) {
 
 fn unbounded<T: Send + 'static>(receiver: mpsc::UnboundedReceiver<T>) -> impl Stream<Item = T> + Send + 'static {
     unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)))
+}
+
+/// Tells two listeners of each change of a contract.
+fn broadcast() -> (impl Fn(ObjectRef<ServiceContract>) + Send + 'static, [mpsc::UnboundedReceiver<ObjectRef<ServiceContract>>; 2])
+{
+    let (one, first) = mpsc::unbounded_channel();
+    let (other, second) = mpsc::unbounded_channel();
+    let tell = move |contract: ObjectRef<ServiceContract>| {
+        // The receivers are gone only while the process ends.
+        let _ = one.send(contract.clone());
+        let _ = other.send(contract);
+    };
+    (tell, [first, second])
+}
+
+/// The objects that depend on contracts that changed.
+fn concerned<K>(
+    contracts: impl Stream<Item = ObjectRef<ServiceContract>> + Send + 'static,
+    objects: Store<K>,
+    depends: impl Fn(&K, &ObjectRef<ServiceContract>) -> bool + Send + 'static,
+) -> impl Stream<Item = ObjectRef<K>> + Send + 'static
+where
+    K: kube::Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+{
+    contracts.flat_map(move |contract| {
+        let all = objects.state();
+        let found: Vec<_> =
+            all.iter().filter(|known| depends(known, &contract)).map(|known| ObjectRef::from_obj(known.as_ref())).collect();
+        futures::stream::iter(found)
+    })
 }
 
 /// The Subscriptions of Topics that changed.

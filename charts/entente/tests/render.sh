@@ -86,10 +86,12 @@ crds_are_those_of_the_types() {
 defaults() {
   render
   check "every kind of the CRDs is in the operator's rules" \
-    'named("ClusterRole"; "entente-operator").rules | map(select(.apiGroups == ["entente.dev"]).resources[]) | contains(["brokers", "clients", "queues", "subscriptions", "topics", "brokers/status", "clients/status", "queues/status", "subscriptions/status", "topics/status"])'
+    'named("ClusterRole"; "entente-operator").rules | map(select(.apiGroups == ["entente.dev"]).resources[]) | contains(["brokers", "clients", "queues", "servicecontracts", "subscriptions", "topics", "brokers/status", "clients/status", "queues/status", "servicecontracts/status", "subscriptions/status", "topics/status"])'
   check "no ClusterRole reaches Secrets, workloads or a wildcard" \
     'map(select(.kind == "ClusterRole").rules[] | select(.resources != ["pods"] or .verbs != ["list"]) | .apiGroups + .resources + .verbs | .[]) as $words
      | ["*", "secrets", "pods", "statefulsets", "deployments", "roles", "clusterroles", "escalate", "bind", "impersonate"] | all(. as $w | $words | index($w) | not)'
+  check "ConfigMaps are read by name, and neither listed nor changed" \
+    'named("ClusterRole"; "entente-operator").rules | map(select(.resources == ["configmaps"])) | length == 1 and .[0].verbs == ["get"]'
   check "rights over Secrets are given in the release namespace alone" \
     'map(select(.kind == "Role" and ([.rules[].resources[]] | index("secrets")))) | map(.metadata.namespace) | unique == ["entente-system"]'
   check "Secrets of Clients are reached by name alone" \
@@ -107,7 +109,7 @@ defaults() {
   check "the right to make Brokers is not aggregated to tenants" \
     'map(select(.kind == "ClusterRole" and ((.metadata.labels // {}) | keys | any(test("aggregate-to-(edit|admin)")))).rules[].resources[]) | (length > 0) and (index("brokers") | not)'
   check "the CRD Job may change our CRDs and nothing else" \
-    'named("ClusterRole"; "entente-crds").rules | length == 1 and .[0].resources == ["customresourcedefinitions"] and .[0].resourceNames == ["brokers.entente.dev", "clients.entente.dev", "queues.entente.dev", "subscriptions.entente.dev", "topics.entente.dev"] and .[0].verbs == ["get", "create", "patch"]'
+    'named("ClusterRole"; "entente-crds").rules | length == 1 and .[0].resources == ["customresourcedefinitions"] and .[0].resourceNames == ["brokers.entente.dev", "clients.entente.dev", "queues.entente.dev", "servicecontracts.entente.dev", "subscriptions.entente.dev", "topics.entente.dev"] and .[0].verbs == ["get", "create", "patch"]'
   check "the CRD Job and its rights are hooks before install and upgrade, and go when it succeeded" \
     'map(select(.metadata.name == "entente-crds").metadata.annotations | (."helm.sh/hook" == "pre-install,pre-upgrade") and (."helm.sh/hook-delete-policy" | contains("hook-succeeded"))) == [true, true, true, true]'
   check "pods are non-root, with seccomp" \
@@ -205,7 +207,7 @@ with_cluster() {
   }
   if answer=$(server "$CHART/crds"); then ok "API server: CRDs"; else bad "API server: CRDs" "$answer"; fi
   local with_broker=true
-  if ! "$kubectl" --kubeconfig "$kubeconfig" get crd brokers.entente.dev clients.entente.dev queues.entente.dev subscriptions.entente.dev topics.entente.dev >/dev/null 2>&1; then
+  if ! "$kubectl" --kubeconfig "$kubeconfig" get crd brokers.entente.dev clients.entente.dev queues.entente.dev servicecontracts.entente.dev subscriptions.entente.dev topics.entente.dev >/dev/null 2>&1; then
     with_broker=false
     echo "skip the API server's word on Brokers and Queues: the CRDs are not installed there"
   fi

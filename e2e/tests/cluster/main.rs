@@ -5,6 +5,7 @@
 mod at_rest;
 mod chaos;
 mod client;
+mod contracts;
 mod crash;
 mod deletion;
 mod drift;

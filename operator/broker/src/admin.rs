@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use entente_core::contract::usage::Sender;
 use entente_core::orphans::Listed;
 use entente_core::topology::observed::{ObservedQueue, ObservedVirtualHost};
 use entente_core::topology::plan::Action;
@@ -42,6 +43,9 @@ pub trait BrokerAdmin: UserAdmin + NodeAdmin + Send + Sync + fmt::Debug {
     /// Whether a message is ready in a queue at this moment, asked of the queue itself and not of its
     /// statistics, which lag. The message stays where it is. No such queue: none.
     async fn has_ready_message(&self, virtual_host: &str, queue: &str) -> Result<bool, AdminError>;
+
+    /// Who may be sending in a virtual host. One request for each connection there, so for those who must know.
+    async fn read_senders(&self, virtual_host: &str) -> Result<Vec<Sender>, AdminError>;
 
     /// Carries out one action. Idempotent: what is there already, or gone already, is success.
     async fn execute(&self, virtual_host: &str, action: &Action) -> Result<(), AdminError>;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use entente_core::client::users::{ObservedUsers, UserAction};
+use entente_core::contract::usage::Sender;
 use entente_core::orphans::Listed;
 use entente_core::topology::observed::{Counts, ObservedQueue, ObservedVirtualHost};
 use entente_core::topology::plan::Action;
@@ -23,6 +24,7 @@ pub struct FakeBroker {
 struct State {
     hosts: BTreeMap<String, ObservedVirtualHost>,
     users: ObservedUsers,
+    senders: BTreeMap<String, Vec<Sender>>,
     failure: Option<AdminError>,
     calls: usize,
     written: Vec<String>,
@@ -57,6 +59,11 @@ impl FakeBroker {
     /// Changes a virtual host behind everyone's back.
     pub fn tamper(&self, name: &str, change: impl FnOnce(&mut ObservedVirtualHost)) {
         change(self.state().hosts.entry(name.to_owned()).or_default());
+    }
+
+    /// From now on these send in a virtual host.
+    pub fn send(&self, virtual_host: &str, senders: Vec<Sender>) {
+        self.state().senders.insert(virtual_host.to_owned(), senders);
     }
 
     /// Changes users behind everyone's back.
@@ -104,6 +111,10 @@ impl BrokerAdmin for FakeBroker {
         let state = self.called()?;
         let seen = state.hosts.get(virtual_host).and_then(|host| host.queues.get(queue));
         Ok(seen.and_then(|queue| queue.counts).is_some_and(|counts| counts.ready > 0))
+    }
+
+    async fn read_senders(&self, virtual_host: &str) -> Result<Vec<Sender>, AdminError> {
+        Ok(self.called()?.senders.get(virtual_host).cloned().unwrap_or_default())
     }
 
     async fn execute(&self, virtual_host: &str, action: &Action) -> Result<(), AdminError> {

@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 
 use entente_core::client::access::Found;
 use entente_core::client::validate::{Entry, Target};
+use entente_core::contract::reference::Reference;
 use entente_core::subscription::validate::topic_namespace;
-use entente_crds::{Broker, Client, Queue, Subscription, Topic};
+use entente_crds::grant::Verb;
+use entente_crds::subscription::ContractRef;
+use entente_crds::{Broker, Client, Queue, ServiceContract, Subscription, Topic};
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -99,6 +102,10 @@ pub enum Referred {
     Topic(Arc<Topic>),
     /// A Subscription and its Topic.
     Subscription(Arc<Subscription>, Option<Arc<Topic>>),
+    /// A Subscription to a version of a contract, and that.
+    Subscribed(Arc<Subscription>, Option<Arc<ServiceContract>>),
+    /// A contract, and whether the Client may send under the version already.
+    Contract(Arc<ServiceContract>, bool),
 }
 
 impl Referred {
@@ -109,15 +116,18 @@ impl Referred {
             Self::Queue(queue) => Found::Queue(queue),
             Self::Topic(topic) => Found::Topic(topic),
             Self::Subscription(subscription, topic) => Found::Subscription(subscription, topic.as_deref()),
+            Self::Subscribed(subscription, contract) => Found::Subscribed(subscription, contract.as_deref()),
+            Self::Contract(contract, held) => Found::Contract(contract, *held),
         }
     }
 
     /// Whether it is on this Broker.
     pub fn is_on(&self, broker: &Broker, shared: &Shared) -> bool {
         let home = match self {
-            Self::Nothing | Self::Subscription(_, None) => return false,
+            Self::Nothing | Self::Subscription(_, None) | Self::Subscribed(_, None) => return false,
             Self::Queue(queue) => queue.home(shared),
             Self::Topic(topic) | Self::Subscription(_, Some(topic)) => topic.home(shared),
+            Self::Contract(contract, _) | Self::Subscribed(_, Some(contract)) => contract.home(shared),
         };
         home.is_ok_and(|home| home.broker.uid() == broker.uid())
     }
@@ -136,8 +146,24 @@ impl ClientContext {
         self.broker_of_status(client.status.as_ref().and_then(|status| status.broker.as_deref()))
     }
 
-    /// What an entry of a Client of this namespace refers to.
-    pub fn refer(&self, own: &str, entry: &Entry) -> Referred {
+    /// Versions of contracts that a Client depends on, and how.
+    pub fn contracts_of(&self, client: &Client) -> Vec<(Reference, Verb)> {
+        let own = client.namespace().unwrap_or_default();
+        let of = |reference: &ContractRef| Reference::of(reference, &own);
+        let used = client.spec.access.iter().filter_map(|access| {
+            if let Some(reference) = &access.contract_ref {
+                return Some((of(reference), Verb::Send));
+            }
+            let name = &access.subscription_ref.as_ref()?.name;
+            let subscription = self.subscriptions.get(&ObjectRef::new(name).within(&own))?;
+            subscription.spec.contract_ref.as_ref().map(|reference| (of(reference), Verb::Receive))
+        });
+        used.collect()
+    }
+
+    /// What an entry of a Client refers to.
+    pub fn refer(&self, client: &Client, entry: &Entry) -> Referred {
+        let own = &client.namespace().unwrap_or_default();
         match &entry.target {
             Target::Queue { namespace, name } => {
                 self.queues.get(&ObjectRef::new(name).within(namespace)).map_or(Referred::Nothing, Referred::Queue)
@@ -148,11 +174,21 @@ impl ClientContext {
             Target::Subscription { name } => match self.subscriptions.get(&ObjectRef::new(name).within(own)) {
                 None => Referred::Nothing,
                 Some(subscription) => {
-                    let topic = ObjectRef::new(&subscription.spec.topic_ref.name).within(&topic_namespace(&subscription));
-                    let topic = self.topics.get(&topic);
+                    let namespace = topic_namespace(&subscription);
+                    if let Some(reference) = &subscription.spec.contract_ref {
+                        let contract = self.shared.contracts.get(&ObjectRef::new(&reference.name).within(&namespace));
+                        return Referred::Subscribed(subscription, contract);
+                    }
+                    let name = subscription.spec.topic_ref.as_ref().map(|topic| topic.name.as_str()).unwrap_or_default();
+                    let topic = self.topics.get(&ObjectRef::new(name).within(&namespace));
                     Referred::Subscription(subscription, topic)
                 }
             },
+            Target::Contract(reference) => {
+                let held = client.status.as_ref().is_some_and(|status| status.contracts.contains(&reference.key()));
+                let contract = self.shared.contracts.get(&ObjectRef::new(&reference.contract).within(&reference.namespace));
+                contract.map_or(Referred::Nothing, |contract| Referred::Contract(contract, held))
+            }
         }
     }
 }

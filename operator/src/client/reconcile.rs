@@ -32,6 +32,7 @@ use super::deletion::{self, retire};
 use super::secrets::{self, Stored};
 use super::shrink::shrink;
 use crate::broker::credentials::random_text;
+use crate::contract::told;
 use crate::links::host::Host;
 use crate::links::{Link, LinkError};
 use crate::objects::reconcile::{OUTAGE, SILENCE, is_ready, not_linked};
@@ -111,7 +112,7 @@ pub async fn reconcile(client: &Client, ctx: &ClientContext) -> Result<Action, E
             return end(ctx, &client, &Outcome::NotReady { reason, message }, None, Action::requeue(ctx.resync)).await;
         }
     };
-    let referred: Vec<Referred> = settings.entries.iter().map(|entry| ctx.refer(&settings.namespace, entry)).collect();
+    let referred: Vec<Referred> = settings.entries.iter().map(|entry| ctx.refer(&client, entry)).collect();
     let found: Vec<_> = referred.iter().map(Referred::found).collect();
     let host = match place(&settings, &found) {
         Ok(host) => host,
@@ -137,7 +138,7 @@ pub async fn reconcile(client: &Client, ctx: &ClientContext) -> Result<Action, E
     let link = match ctx.links.get(&broker).await {
         Ok(link) => link,
         Err(no_link) => {
-            let facts = Facts { broker: &broker, virtual_host: &host, binding: None };
+            let facts = Facts { broker: &broker, virtual_host: &host, binding: None, contracts: None };
             return end(ctx, &client, &not_linked(&broker, &no_link), Some(&facts), Action::requeue(OUTAGE)).await;
         }
     };
@@ -173,7 +174,13 @@ async fn end(
     facts: Option<&Facts<'_>>,
     action: Action,
 ) -> Result<Action, Error> {
-    let new = status(client, outcome, facts, Timestamp::now());
+    let now = Timestamp::now();
+    let mut new = status(client, outcome, facts, now);
+    if *outcome != Outcome::Paused {
+        let own = client.namespace().unwrap_or_default();
+        let used = ctx.contracts_of(client);
+        told::tell(ctx, &own, used, &mut new.conditions, client.metadata.generation, now);
+    }
     writes::report(ctx, &ctx.written, client, new).await?;
     Ok(action)
 }
@@ -193,7 +200,7 @@ impl Visit<'_> {
         if self.link.down_for().is_some_and(|silence| silence >= SILENCE) {
             let message = "the broker does not answer; what is told here was last seen before".to_owned();
             let outcome = Outcome::Unseen { reason: reasons::BROKER_UNREACHABLE, message };
-            return self.end(&client, &outcome, None, OUTAGE).await;
+            return self.end(&client, &outcome, None, None, OUTAGE).await;
         }
         if let Err(error) = self.know().await {
             return self.halted(&client, self.failure(&client, &error).await).await;
@@ -352,7 +359,7 @@ impl Visit<'_> {
         let again = until.map_or(again, |until| again.min(until.max(Duration::from_millis(50))));
         // A new password was perhaps written a moment ago: the object that this visit began with does not know.
         let client = self.ctx.written.refresh(client);
-        Ok(self.end(&client, &outcome, binding, again).await?)
+        Ok(self.end(&client, &outcome, binding, Some(&summary.contracts), again).await?)
     }
 
     /// Exchanges in front of the queues that are sent to.
@@ -443,7 +450,7 @@ impl Visit<'_> {
 
     async fn halted(&self, client: &Client, halt: Halt) -> Result<Action, Error> {
         match halt {
-            Halt::Told(outcome, again) => self.end(client, &outcome, None, again).await,
+            Halt::Told(outcome, again) => self.end(client, &outcome, None, None, again).await,
             Halt::Quiet(again) => Ok(Action::requeue(again)),
             Halt::Failed(error) => Err(error),
         }
@@ -454,9 +461,10 @@ impl Visit<'_> {
         client: &Client,
         outcome: &Outcome,
         binding: Option<(&str, &Record, &Kept)>,
+        contracts: Option<&BTreeSet<String>>,
         again: Duration,
     ) -> Result<Action, Error> {
-        let facts = Facts { broker: self.broker, virtual_host: &self.host.name, binding };
+        let facts = Facts { broker: self.broker, virtual_host: &self.host.name, binding, contracts };
         end(self.ctx, client, outcome, Some(&facts), Action::requeue(again)).await
     }
 }

@@ -24,7 +24,7 @@ pub async fn shrink(ctx: &ClientContext, client: &Client, broker: &Broker) -> Re
     let asker = Asker { namespace: &namespace, labels: labels.as_ref() };
     let mut allowed: BTreeMap<String, Rights> = BTreeMap::new();
     for entry in named(client) {
-        let referred = ctx.refer(&namespace, &entry);
+        let referred = ctx.refer(client, &entry);
         let granted = grant(&entry, referred.found(), referred.is_on(broker, ctx), asker);
         if let (Some(host), Ok(granted)) = (host(&namespace, &entry, referred.found()), granted) {
             let rights = allowed.remove(&host).unwrap_or_default();

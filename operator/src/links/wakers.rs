@@ -1,7 +1,7 @@
 //! Whom a change at a broker concerns.
 
 use entente_core::topology::names::Owner;
-use entente_crds::{Client, Queue, Subscription, Topic};
+use entente_crds::{Client, Queue, ServiceContract, Subscription, Topic};
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -11,6 +11,7 @@ pub struct Wakers {
     queues: UnboundedSender<ObjectRef<Queue>>,
     topics: UnboundedSender<ObjectRef<Topic>>,
     subscriptions: UnboundedSender<ObjectRef<Subscription>>,
+    contracts: UnboundedSender<ObjectRef<ServiceContract>>,
     clients: UnboundedSender<ObjectRef<Client>>,
 }
 
@@ -23,6 +24,8 @@ pub struct Woken {
     pub topics: UnboundedReceiver<ObjectRef<Topic>>,
     /// Subscriptions.
     pub subscriptions: UnboundedReceiver<ObjectRef<Subscription>>,
+    /// `ServiceContract`s.
+    pub contracts: UnboundedReceiver<ObjectRef<ServiceContract>>,
     /// Clients.
     pub clients: UnboundedReceiver<ObjectRef<Client>>,
 }
@@ -33,10 +36,16 @@ impl Wakers {
         let (queues, woken_queues) = unbounded_channel();
         let (topics, woken_topics) = unbounded_channel();
         let (subscriptions, woken_subscriptions) = unbounded_channel();
+        let (contracts, woken_contracts) = unbounded_channel();
         let (clients, woken_clients) = unbounded_channel();
-        let woken =
-            Woken { queues: woken_queues, topics: woken_topics, subscriptions: woken_subscriptions, clients: woken_clients };
-        (Self { queues, topics, subscriptions, clients }, woken)
+        let woken = Woken {
+            queues: woken_queues,
+            topics: woken_topics,
+            subscriptions: woken_subscriptions,
+            contracts: woken_contracts,
+            clients: woken_clients,
+        };
+        (Self { queues, topics, subscriptions, contracts, clients }, woken)
     }
 
     /// Wakes a Client.
@@ -51,6 +60,7 @@ impl Wakers {
         match owner {
             Owner::Queue(name) => drop(self.queues.send(ObjectRef::new(name).within(virtual_host))),
             Owner::Topic(name) => drop(self.topics.send(ObjectRef::new(name).within(virtual_host))),
+            Owner::Contract(name) => drop(self.contracts.send(ObjectRef::new(name).within(virtual_host))),
             Owner::Subscription { namespace, name } => {
                 drop(self.subscriptions.send(ObjectRef::new(name).within(namespace)));
             }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use entente_core::object::broker_key;
 use entente_core::resolve::{Asker, Unresolved, resolve};
 use entente_crds::queue::BrokerRef;
-use entente_crds::{Broker, Topic};
+use entente_crds::{Broker, ServiceContract, Topic};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::controller::Action;
 use kube::runtime::events::Recorder;
@@ -38,6 +38,8 @@ pub struct Shared {
     pub namespaces: Store<Namespace>,
     /// Every Topic.
     pub topics: Store<Topic>,
+    /// Every ServiceContract.
+    pub contracts: Store<ServiceContract>,
     /// What Clients hear of other kinds.
     pub sightings: Sightings,
     /// Brokers that can be asked.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use entente_core::client::grants::admits;
-use entente_core::object::Object;
+use entente_core::contract::reference::{Reference, usable};
+use entente_core::object::{Object, Refusal};
 use entente_core::resolve::{Asker, Unresolved};
 use entente_core::subscription::validate::topic_namespace;
 use entente_core::subscription::{self, queue_of};
@@ -11,11 +12,13 @@ use entente_core::topology::diff::{Claim, Desired, Scope};
 use entente_crds::condition::reasons;
 use entente_crds::grant::Verb;
 use entente_crds::queue::BrokerRef;
-use entente_crds::{Broker, Queue, Subscription, Topic};
+use entente_crds::{Broker, Queue, ServiceContract, Subscription, Topic};
+use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 
 use super::context::Shared;
+use crate::contract::told;
 
 /// A place at a broker.
 #[derive(Clone, Debug)]
@@ -59,6 +62,9 @@ pub trait Kind: Object {
     fn left_behind(&self) -> Option<Desired> {
         None
     }
+
+    /// What its status tells of others.
+    fn amend(&self, _shared: &Shared, _status: &mut Self::Status, _now: Timestamp) {}
 }
 
 /// The virtual host of the object's own namespace, on the Broker that it names or that serves by default.
@@ -85,11 +91,36 @@ impl Kind for Topic {
     }
 }
 
+impl Kind for ServiceContract {
+    fn home(&self, shared: &Shared) -> Result<Home, Unresolved> {
+        own_home(self, self.spec.broker_ref.as_ref(), shared)
+    }
+}
+
+/// The home of a Subscription to a version of a contract: that of the contract.
+fn home_of_contract(subscription: &Subscription, reference: &Reference, shared: &Shared) -> Result<Home, Unresolved> {
+    let own = subscription.namespace().unwrap_or_default();
+    let contract = shared.contracts.get(&ObjectRef::new(&reference.contract).within(&reference.namespace));
+    let labels = shared.labels(&own);
+    let asker = Asker { namespace: &own, labels: labels.as_ref() };
+    let bound = subscription.status.as_ref().and_then(|status| status.contract.as_ref());
+    let held = bound.is_some_and(|bound| *bound == reference.key());
+    usable(reference, contract.as_deref(), asker, Verb::Receive, held)
+        .map_err(|Refusal { reason, message }| Unresolved { reason, message })?;
+    let Some(contract) = contract else {
+        return Err(Unresolved { reason: reasons::CONTRACT_NOT_USABLE, message: reference.key() });
+    };
+    contract.home(shared)
+}
+
 impl Kind for Subscription {
-    /// A Subscription lives with its Topic: bindings do not cross virtual hosts.
+    /// A Subscription lives with its Topic or contract: bindings do not cross virtual hosts.
     fn home(&self, shared: &Shared) -> Result<Home, Unresolved> {
         let (own, namespace) = (self.namespace().unwrap_or_default(), topic_namespace(self));
-        let name = &self.spec.topic_ref.name;
+        if let Some(reference) = &self.spec.contract_ref {
+            return home_of_contract(self, &Reference::of(reference, &own), shared);
+        }
+        let name = self.spec.topic_ref.as_ref().map(|topic| topic.name.as_str()).unwrap_or_default();
         let topic = shared.topics.get(&ObjectRef::new(name).within(&namespace));
         let labels = shared.labels(&own);
         let asker = Asker { namespace: &own, labels: labels.as_ref() };
@@ -130,7 +161,14 @@ impl Kind for Subscription {
 
     /// Without a grant no further message comes. Those that came stay.
     fn expelled(&self, why: &Unresolved) -> Option<Desired> {
-        (why.reason == reasons::TOPIC_NOT_USABLE).then(|| unbound(self))
+        let ends = [reasons::TOPIC_NOT_USABLE, reasons::CONTRACT_NOT_USABLE, reasons::VERSION_RETIRED];
+        ends.contains(&why.reason).then(|| unbound(self))
+    }
+
+    fn amend(&self, shared: &Shared, status: &mut Self::Status, now: Timestamp) {
+        let own = self.namespace().unwrap_or_default();
+        let reference = self.spec.contract_ref.as_ref().map(|reference| (Reference::of(reference, &own), Verb::Receive));
+        told::tell(shared, &own, reference, &mut status.conditions, self.metadata.generation, now);
     }
 
     /// A queue that nobody will ever read must not go on to fill, nor hold up the deletion of its Topic.

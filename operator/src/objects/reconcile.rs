@@ -126,7 +126,12 @@ async fn end<K: Kind>(
     place: Option<Place<'_, K::Settings>>,
     action: Action,
 ) -> Result<Action, Error> {
-    writes::status(ctx, object, object.next_status(outcome, place, Timestamp::now())).await?;
+    let now = Timestamp::now();
+    let mut new = object.next_status(outcome, place, now);
+    if *outcome != Outcome::Paused {
+        object.amend(ctx, &mut new, now);
+    }
+    writes::status(ctx, object, new).await?;
     Ok(action)
 }
 
@@ -326,10 +331,12 @@ impl<K: Kind> Visit<'_, K> {
     }
 
     fn status(&self, object: &K, outcome: &Outcome) -> K::Status {
+        let now = Timestamp::now();
         let mut new = self.host.look(|observed| {
             let place = Place { broker: self.broker, virtual_host: &self.host.name, settings: Some(self.settings), observed };
-            object.next_status(outcome, Some(place), Timestamp::now())
+            object.next_status(outcome, Some(place), now)
         });
+        object.amend(self.ctx, &mut new, now);
         if let Some(replayed) = self.ctx.replays.replayed(self.link, self.host, &object.closes()) {
             K::note_replayed(&mut new, replayed);
         }

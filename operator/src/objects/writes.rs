@@ -20,6 +20,8 @@ use crate::metrics::Kind as KindLabel;
 
 /// The field of a status that the autoscaler writes, and nobody else.
 pub const OF_THE_AUTOSCALER: &str = "scaling";
+/// The field of a contract's status that is written only with [`report_unchanged`].
+const OF_THE_CONTRACT: &str = "versions";
 /// Events that are on their way at once, at most.
 pub const EVENTS_AT_ONCE: usize = 2;
 /// After this an Event is told however much is waited for.
@@ -97,6 +99,26 @@ pub async fn report<K: Reported>(
     object: &K,
     status: K::Status,
 ) -> Result<(), kube::Error> {
+    write(shared, written, object, status, None).await
+}
+
+/// The same, refused by the API server if the object is no longer as it was read: for a status that builds on itself.
+pub async fn report_unchanged<K: Reported>(
+    shared: &Shared,
+    written: &Written<K>,
+    object: &K,
+    status: K::Status,
+) -> Result<(), kube::Error> {
+    write(shared, written, object, status, object.resource_version()).await
+}
+
+async fn write<K: Reported>(
+    shared: &Shared,
+    written: &Written<K>,
+    object: &K,
+    status: K::Status,
+    version: Option<String>,
+) -> Result<(), kube::Error> {
     if object.last_status() == Some(&status) {
         return Ok(());
     }
@@ -109,9 +131,16 @@ pub async fn report<K: Reported>(
         }
         // What was seen of it here may be old by now.
         after.remove(OF_THE_AUTOSCALER);
+        if version.is_none() && before.get(OF_THE_CONTRACT) == after.get(OF_THE_CONTRACT) {
+            after.remove(OF_THE_CONTRACT);
+        }
     }
     // With the UID: another object of this name may be there by now, which knows nothing of this one's status.
-    let patch = Patch::Merge(json!({"metadata": {"uid": object.uid()}, "status": after}));
+    let mut metadata = json!({"uid": object.uid()});
+    if let Some(version) = version {
+        metadata["resourceVersion"] = json!(version);
+    }
+    let patch = Patch::Merge(json!({"metadata": metadata, "status": after}));
     {
         let _pass = shared.lanes.enter(&object.namespace().unwrap_or_default()).await;
         count(shared, K::KIND);
@@ -119,6 +148,7 @@ pub async fn report<K: Reported>(
     }
     written.note(object, &status);
     tell_of_ready(shared, object, &status);
+    tell_of_contracts(shared, object, &status);
     Ok(())
 }
 
@@ -130,6 +160,15 @@ fn tell_of_ready<K: Reported>(shared: &Shared, object: &K, status: &K::Status) {
     }
     let type_ = if ready.status == "True" { EventType::Normal } else { EventType::Warning };
     tell(shared, object, type_, &ready.reason, &ready.message);
+}
+
+/// Tells once for each state that a version of a contract comes to, on the objects of those who depend on it.
+fn tell_of_contracts<K: Reported>(shared: &Shared, object: &K, status: &K::Status) {
+    let Some(now) = conditions::get(K::conditions(status), types::CONTRACT_DEPRECATED) else { return };
+    let before = object.last_status().and_then(|status| conditions::get(K::conditions(status), types::CONTRACT_DEPRECATED));
+    if before.is_none_or(|before| before.message != now.message) {
+        tell(shared, object, EventType::Warning, &now.reason, &now.message);
+    }
 }
 
 /// Publishes an Event. Nobody waits for it, and its failure changes nothing.

@@ -9,12 +9,14 @@ mod guard;
 mod http;
 mod nodes;
 mod pulse;
+mod senders;
 mod users;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use entente_core::contract::usage::Sender;
 use entente_core::orphans::Listed;
 use entente_core::topology::observed::{ObservedQueue, ObservedVirtualHost};
 use entente_core::topology::plan::Action;
@@ -130,6 +132,10 @@ impl BrokerAdmin for RabbitMq {
             Err(AdminError::NotFound(_)) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    async fn read_senders(&self, virtual_host: &str) -> Result<Vec<Sender>, AdminError> {
+        senders::read(&self.http, virtual_host).await
     }
 
     async fn execute(&self, virtual_host: &str, action: &Action) -> Result<(), AdminError> {

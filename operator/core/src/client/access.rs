@@ -5,17 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use entente_crds::condition::reasons;
 use entente_crds::grant::{Grant, Verb};
 use entente_crds::queue::{Partitions, QueueType};
-use entente_crds::{Queue, Subscription, Topic};
+use entente_crds::{Queue, ServiceContract, Subscription, Topic};
 
 use super::grants::admits;
 use super::rights::Rights;
 use super::validate::{Entry, Settings, Target, several_hosts};
+use crate::contract::reference::{Reference, usable};
 use crate::object::Refusal;
 use crate::queue::parts;
 use crate::resolve::Asker;
 use crate::topology::diff::{Claim, Desired};
 use crate::topology::model::{Arguments, ExchangeDeclaration, SQL_EXCHANGE};
-use crate::topology::names::{dead_letter_queue, exchange_address, front, queue_address, subscription_queue, topic_exchange};
+use crate::topology::names::{
+    contract_exchange, dead_letter_queue, exchange_address, front, queue_address, subscription_queue, topic_exchange,
+};
 use crate::topology::observed::ObservedVirtualHost;
 
 /// What an entry refers to, as it was found.
@@ -29,6 +32,10 @@ pub enum Found<'a> {
     Topic(&'a Topic),
     /// A Subscription, and its Topic where there is one.
     Subscription(&'a Subscription, Option<&'a Topic>),
+    /// A Subscription to a version of a ServiceContract, and that where there is one.
+    Subscribed(&'a Subscription, Option<&'a ServiceContract>),
+    /// A ServiceContract, and whether the Client may send under this version already.
+    Contract(&'a ServiceContract, bool),
 }
 
 /// An entry that may be used.
@@ -44,6 +51,8 @@ pub struct Granted {
     pub queues: BTreeSet<String>,
     /// Exchanges that must be there before it can be used.
     pub exchanges: BTreeSet<String>,
+    /// The version of a contract that it sends under.
+    pub contract: Option<Reference>,
 }
 
 /// An entry that may not be used as it stands. The others are not concerned.
@@ -69,13 +78,22 @@ pub fn place(settings: &Settings, found: &[Found<'_>]) -> Result<String, Refusal
 pub fn host(own: &str, entry: &Entry, found: Found<'_>) -> Option<String> {
     match (&entry.target, found) {
         (Target::Queue { namespace, .. } | Target::Topic { namespace, .. }, _) => Some(namespace.clone()),
-        (Target::Subscription { .. }, Found::Subscription(subscription, _)) => Some(topic_namespace(own, subscription)),
+        (Target::Contract(reference), _) => Some(reference.namespace.clone()),
+        (Target::Subscription { .. }, Found::Subscription(subscription, _) | Found::Subscribed(subscription, _)) => {
+            Some(topic_namespace(own, subscription))
+        }
         (Target::Subscription { .. }, _) => None,
     }
 }
 
 fn topic_namespace(own: &str, subscription: &Subscription) -> String {
-    subscription.spec.topic_ref.namespace.clone().unwrap_or_else(|| own.to_owned())
+    let (topic, contract) = (&subscription.spec.topic_ref, &subscription.spec.contract_ref);
+    let named = topic.as_ref().map(|topic| &topic.namespace).or(contract.as_ref().map(|contract| &contract.namespace));
+    named.cloned().flatten().unwrap_or_else(|| own.to_owned())
+}
+
+fn topic_name(subscription: &Subscription) -> &str {
+    subscription.spec.topic_ref.as_ref().map(|topic| topic.name.as_str()).unwrap_or_default()
 }
 
 /// What an entry may do. `same_broker` says whether what was found is on the Client's Broker.
@@ -94,11 +112,26 @@ pub fn grant(entry: &Entry, found: Found<'_>, same_broker: bool, asker: Asker<'_
             let admitted = topic.is_some_and(|topic| admits(&topic.spec.grants, &namespace, asker, Verb::Receive));
             if !admitted {
                 return Err(not_granted(
-                    &format!("Topic {namespace}/{} of the Subscription {name}", subscription.spec.topic_ref.name),
+                    &format!("Topic {namespace}/{} of the Subscription {name}", topic_name(subscription)),
                     "Receive",
                 ));
             }
             of_subscription(asker.namespace, name)
+        }
+        (Target::Subscription { name }, Found::Subscribed(subscription, contract)) => {
+            let reference = subscription.spec.contract_ref.as_ref().map(|reference| Reference::of(reference, asker.namespace));
+            let Some(reference) = reference else { return Err(absent(entry)) };
+            // Whether the Subscription may join is its own matter; whoever reads from it goes on until the version is retired.
+            usable(&reference, contract, asker, Verb::Receive, true).map_err(unusable)?;
+            of_subscription(asker.namespace, name)
+        }
+        (Target::Contract(reference), found) => {
+            let (contract, held) = match found {
+                Found::Contract(contract, held) => (Some(contract), held),
+                _ => (None, false),
+            };
+            usable(reference, contract, asker, Verb::Send, held).map_err(unusable)?;
+            of_contract(reference)
         }
         _ => return Err(absent(entry)),
     };
@@ -112,6 +145,10 @@ pub fn grant(entry: &Entry, found: Found<'_>, same_broker: bool, asker: Asker<'_
         });
     }
     Ok(granted)
+}
+
+fn unusable(Refusal { reason, message }: Refusal) -> Unusable {
+    Unusable { reason, message }
 }
 
 fn each_verb(entry: &Entry, grants: &[Grant], owner: &str, asker: Asker<'_>) -> Result<(), Unusable> {
@@ -129,6 +166,9 @@ fn absent(entry: &Entry) -> Unusable {
             reason: reasons::ACCESS_NOT_GRANTED,
             message: format!("the Subscription {name} does not exist in this namespace; create it"),
         },
+        Target::Contract(Reference { namespace, contract, .. }) => {
+            not_granted(&format!("ServiceContract {namespace}/{contract}"), &verbs)
+        }
     }
 }
 
@@ -146,6 +186,7 @@ fn words(entry: &Entry, own: &str) -> String {
         Target::Queue { namespace, name } => format!("the Queue {namespace}/{name}"),
         Target::Topic { namespace, name } => format!("the Topic {namespace}/{name}"),
         Target::Subscription { name } => format!("the Subscription {own}/{name}"),
+        Target::Contract(Reference { namespace, contract, .. }) => format!("the ServiceContract {namespace}/{contract}"),
     }
 }
 
@@ -214,6 +255,16 @@ fn of_topic(name: &str) -> Granted {
     granted
 }
 
+fn of_contract(reference: &Reference) -> Granted {
+    let exchange = contract_exchange(&reference.contract, &reference.version, &reference.operation);
+    let mut granted = Granted { exchanges: BTreeSet::from([exchange.clone()]), ..Granted::default() };
+    granted.addresses.insert("", exchange_address(&exchange));
+    granted.addresses.insert(".send", exchange_address(&exchange));
+    granted.rights.write.insert(exchange);
+    granted.contract = Some(reference.clone());
+    granted
+}
+
 fn of_subscription(namespace: &str, name: &str) -> Granted {
     let queue = subscription_queue(namespace, name);
     let dead = dead_letter_queue(&queue);
@@ -248,6 +299,8 @@ pub struct Summary {
     pub unusable: Vec<Unusable>,
     /// What is not in the broker yet, in words.
     pub missing: Vec<String>,
+    /// Versions of contracts that it may send under, as status names them.
+    pub contracts: BTreeSet<String>,
 }
 
 /// Sums up. An entry that may not be used takes nothing from the others.
@@ -268,6 +321,7 @@ pub fn sum(entries: &[(&Entry, Result<Granted, Unusable>)], observed: Option<&Ob
             continue;
         }
         summary.rights = rights;
+        summary.contracts.extend(granted.contract.as_ref().map(Reference::key));
         summary.addresses.extend(
             granted.addresses.iter().map(|(suffix, address)| (format!("address.{}{suffix}", entry.name), address.clone())),
         );

@@ -209,3 +209,56 @@ fn entries_whose_names_the_broker_would_not_take_are_refused_and_not_the_rest() 
     assert!(summary.rights.fit() && summary.rights.read.len() > 20);
     assert!(summary.unusable.len() > 4 && summary.unusable[0].message.contains("1024 bytes"));
 }
+
+fn orders(state: &str) -> ServiceContract {
+    let spec = json!({
+        "owner": "orders",
+        "operations": [{"name": "placed", "action": "Send"}],
+        "versions": [{"name": "v1", "messages": [{"operation": "placed", "format": "Opaque", "schema": "x"}]}],
+    });
+    let mut contract = ServiceContract::new("orders", serde_json::from_value(spec).unwrap());
+    let at = "2026-01-01T00:00:00Z";
+    contract.status = Some(
+        serde_json::from_value(json!({"versions": [{"name": "v1", "state": state, "since": at, "watchedAt": at}]})).unwrap(),
+    );
+    contract
+}
+
+#[test]
+fn under_a_contract_one_sends_to_its_version() {
+    let reference = json!({"name": "orders", "version": "v1", "operation": "placed"});
+    let entry = entry(json!({"name": "e", "contractRef": reference, "verbs": ["Send"]}));
+    let granted = grant(&entry, Found::Contract(&orders("Active"), false), true, SHOP).unwrap();
+    assert_eq!((names(&granted.rights.write), names(&granted.rights.read)), (vec!["contract.orders.v1.placed"], vec![]));
+    assert_eq!(granted.addresses[""], "/exchanges/contract.orders.v1.placed");
+    let summary = sum(&[(&entry, Ok(granted))], None);
+    assert_eq!(summary.contracts, ["shop/orders/v1/placed".to_owned()].into());
+    let reason =
+        |state, held| grant(&entry, Found::Contract(&orders(state), held), true, SHOP).map_err(|error| error.reason).err();
+    assert_eq!((reason("Sunset", true), reason("Sunset", false)), (None, Some(reasons::VERSION_SUNSET)));
+    assert_eq!(reason("Retired", true), Some(reasons::VERSION_RETIRED));
+}
+
+#[test]
+fn i3_a_contract_that_is_absent_and_one_that_is_forbidden_are_one_answer() {
+    let reference = json!({"name": "orders", "namespace": "other", "version": "v1", "operation": "placed"});
+    let entry = entry(json!({"name": "e", "contractRef": reference, "verbs": ["Send"]}));
+    let forbidden = grant(&entry, Found::Contract(&orders("Active"), true), true, SHOP);
+    assert_eq!(forbidden, grant(&entry, Found::Nothing, true, SHOP));
+    assert_eq!(forbidden.unwrap_err().reason, reasons::CONTRACT_NOT_USABLE);
+}
+
+#[test]
+fn whoever_reads_from_a_subscription_goes_on_until_its_version_is_retired() {
+    let spec = json!({"contractRef": {"name": "orders", "version": "v1", "operation": "placed"}});
+    let found = Subscription::new("s", serde_json::from_value(spec).unwrap());
+    let entry = entry(json!({"name": "e", "subscriptionRef": {"name": "s"}, "verbs": ["Receive"]}));
+    let ask = |contract: Option<&ServiceContract>| {
+        grant(&entry, Found::Subscribed(&found, contract), true, SHOP)
+            .map(|granted| granted.rights.read.len())
+            .map_err(|error| error.reason)
+    };
+    assert_eq!((ask(Some(&orders("Active"))), ask(Some(&orders("Sunset")))), (Ok(2), Ok(2)));
+    assert_eq!(ask(Some(&orders("Retired"))), Err(reasons::VERSION_RETIRED));
+    assert_eq!(ask(None), Err(reasons::CONTRACT_NOT_USABLE));
+}

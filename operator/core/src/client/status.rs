@@ -21,6 +21,8 @@ pub struct Facts<'a> {
     pub virtual_host: &'a str,
     /// The Secret, and what it says, once it is written.
     pub binding: Option<(&'a str, &'a Record, &'a Kept)>,
+    /// Versions of contracts that its users may send under, once they may.
+    pub contracts: Option<&'a std::collections::BTreeSet<String>>,
 }
 
 /// The new status. Equal to the old one if nothing changed, so that nothing is written (invariant I6).
@@ -37,9 +39,12 @@ pub fn status(client: &Client, outcome: &Outcome, facts: Option<&Facts<'_>>, now
         Outcome::Unseen { reason, message } => (Status::Unknown, *reason, message.clone()),
     };
     conditions::set(&mut status.conditions, types::READY, ready, reason, message, generation, now);
-    if let Some(Facts { broker, virtual_host, binding }) = facts {
+    if let Some(Facts { broker, virtual_host, binding, contracts }) = facts {
         status.broker = Some(broker_key(broker));
         status.virtual_host = Some((*virtual_host).to_owned());
+        if let Some(contracts) = contracts {
+            status.contracts = contracts.iter().cloned().collect();
+        }
         if let Some((secret, record, kept)) = binding {
             status.binding = Some(Binding { name: (*secret).to_owned() });
             status.username = Some(record.username.clone());

@@ -40,7 +40,12 @@ fn kept(until: i64) -> Kept {
 
 fn visit(client: &mut Client, outcome: &Outcome, kept: Option<&Kept>, second: i64) -> ClientStatus {
     let (broker, record) = (broker(), record());
-    let facts = Facts { broker: &broker, virtual_host: "shop", binding: kept.map(|kept| ("web-binding", &record, kept)) };
+    let facts = Facts {
+        broker: &broker,
+        virtual_host: "shop",
+        binding: kept.map(|kept| ("web-binding", &record, kept)),
+        contracts: None,
+    };
     let new = status(client, outcome, Some(&facts), at(second));
     client.status = Some(new.clone());
     new

@@ -11,6 +11,7 @@ use entente_crds::client::{Access, ClientSpec, ObjectRef, Rotation};
 use entente_crds::grant::Verb;
 use entente_crds::text::DurationText;
 
+use crate::contract::reference::Reference;
 use crate::object::{Refusal, check_name, refuse_if_any};
 
 /// How long the password of before works, by default.
@@ -73,6 +74,8 @@ pub enum Target {
         /// Its name.
         name: String,
     },
+    /// An operation of a version of a ServiceContract.
+    Contract(Reference),
 }
 
 /// Checks a Client. All problems are reported at once.
@@ -124,7 +127,7 @@ pub fn named(client: &Client) -> Vec<Entry> {
 }
 
 fn entry(access: &Access, namespace: &str, names: &mut BTreeSet<String>, problems: &mut Vec<String>) -> Option<Entry> {
-    let Access { name, queue_ref, topic_ref, subscription_ref, verbs: listed } = access;
+    let Access { name, queue_ref, topic_ref, subscription_ref, contract_ref, verbs: listed } = access;
     let mut refuse = |text: &str| problems.push(format!("access {name}: {text}"));
     if !is_label(name) {
         refuse("the entry's name must be at most 63 lower-case letters, digits and '-'");
@@ -140,32 +143,41 @@ fn entry(access: &Access, namespace: &str, names: &mut BTreeSet<String>, problem
         let ObjectRef { name, namespace: other } = reference;
         (other.clone().unwrap_or_else(|| namespace.to_owned()), name.clone())
     };
-    let target = match (queue_ref, topic_ref, subscription_ref) {
-        (Some(queue), None, None) => {
+    let target = match (queue_ref, topic_ref, subscription_ref, contract_ref) {
+        (Some(queue), None, None, None) => {
             let (namespace, name) = place(queue);
             Target::Queue { namespace, name }
         }
-        (None, Some(topic), None) => {
+        (None, Some(topic), None, None) => {
             if verbs.iter().any(|verb| *verb != Verb::Send) {
                 refuse("of a Topic a Client may Send; to receive, make a Subscription and refer to that");
             }
             let (namespace, name) = place(topic);
             Target::Topic { namespace, name }
         }
-        (None, None, Some(subscription)) => {
+        (None, None, Some(subscription), None) => {
             if verbs.iter().any(|verb| *verb != Verb::Receive) {
                 refuse("of a Subscription a Client may Receive; to send, refer to the Topic");
             }
             Target::Subscription { name: subscription.name.clone() }
         }
+        (None, None, None, Some(contract)) => {
+            if verbs.iter().any(|verb| *verb != Verb::Send) {
+                refuse("of a ServiceContract a Client may Send; to receive, make a Subscription and refer to that");
+            }
+            Target::Contract(Reference::of(contract, namespace))
+        }
         _ => {
-            refuse("choose one: queueRef, topicRef or subscriptionRef");
+            refuse("choose one: queueRef, topicRef, subscriptionRef or contractRef");
             return None;
         }
     };
     let good = match &target {
         Target::Queue { namespace, name } | Target::Topic { namespace, name } => is_label(namespace) && is_label(name),
         Target::Subscription { name } => is_label(name),
+        Target::Contract(Reference { namespace, contract, version, operation }) => {
+            [namespace, contract, version, operation].into_iter().all(|name| is_label(name))
+        }
     };
     if !good {
         refuse(
@@ -181,6 +193,7 @@ fn one_virtual_host(entries: &[Entry], problems: &mut Vec<String>) {
         .iter()
         .filter_map(|entry| match &entry.target {
             Target::Queue { namespace, .. } | Target::Topic { namespace, .. } => Some(namespace.as_str()),
+            Target::Contract(reference) => Some(reference.namespace.as_str()),
             Target::Subscription { .. } => None,
         })
         .collect();
@@ -274,6 +287,8 @@ mod tests {
     #[test]
     fn each_rule_refuses_and_says_why() {
         let queue = json!({"name": "q"});
+        let contract = json!({"name": "c", "version": "v1", "operation": "o"});
+        let odd = json!({"name": "c", "version": "v1|.*", "operation": "o"});
         for (spec, word) in [
             (access(json!({"name": "a", "verbs": ["Send"]})), "choose one"),
             (access(json!({"name": "a", "queueRef": queue, "topicRef": queue, "verbs": ["Send"]})), "choose one"),
@@ -284,6 +299,9 @@ mod tests {
             (access(json!({"name": "a", "topicRef": queue, "verbs": ["Send", "Browse"]})), "make a Subscription"),
             (access(json!({"name": "a", "subscriptionRef": queue, "verbs": ["Send"]})), "refer to the Topic"),
             (access(json!({"name": "a", "subscriptionRef": queue, "verbs": ["Browse"]})), "refer to the Topic"),
+            (access(json!({"name": "a", "contractRef": contract, "verbs": ["Receive"]})), "make a Subscription"),
+            (access(json!({"name": "a", "contractRef": contract, "queueRef": queue, "verbs": ["Send"]})), "choose one"),
+            (access(json!({"name": "a", "contractRef": odd, "verbs": ["Send"]})), "nothing can have the name"),
             (access(json!({"name": "a", "queueRef": {"name": "q.dead"}, "verbs": ["Receive"]})), "nothing can have the name"),
             (access(json!({"name": "a", "queueRef": {"name": ".*"}, "verbs": ["Receive"]})), "nothing can have the name"),
             (access(json!({"name": "a", "queueRef": {"name": "q", "namespace": "/"}, "verbs": ["Receive"]})), "nothing can have"),

@@ -3,18 +3,34 @@
 //! [`check`] compares two schemas as texts, [`check_history`] a new one with every version that is not retired. Each format has an
 //! engine: [`json_schema`], [`avro`], [`protobuf`], and for what cannot be read, a hash.
 //!
+//! What a whole ServiceContract comes to is in [`spec`] (its rules), [`schemas`] and [`ranks`] (its versions compared), [`conduct`] (their
+//! states), [`offer`] and [`object`] (the broker's part), [`usage`] (who uses them), [`reference`](mod@reference) and [`notice`](mod@notice) (those who depend on them).
+//!
 //! - What an engine cannot prove compatible counts as incompatible, and the change says so ([`Effect::Unproven`]).
 //! - Schemas are written by others: their size, nesting and number of parts are bounded, and so is the work done on them.
 //!   Nothing is read but the texts given; a reference that leaves its text is refused.
 
 pub mod avro;
+pub mod conduct;
 mod error;
 pub mod json_schema;
 pub mod lifecycle;
+pub mod notice;
+pub mod object;
+pub mod offer;
 mod opaque;
 pub mod protobuf;
+pub mod ranks;
+pub mod reference;
 mod report;
+pub mod schemas;
+mod settle;
+pub mod spec;
+pub mod terms;
+#[cfg(test)]
+mod testing;
 mod text;
+pub mod usage;
 
 pub use error::{MAX_BYTES, SchemaError, Side};
 pub use report::{Change, Effect, Report, Way, Witness};

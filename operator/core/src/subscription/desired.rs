@@ -13,12 +13,12 @@ use crate::topology::names::topic_exchange;
 /// message that matches both arrives once, as it is one queue.
 pub fn desired(settings: &Settings) -> Stages {
     // Where it begins is done once, before any of this: see `replay`.
-    let Settings { topic, arguments, start: _, queue } = settings;
+    let Settings { topic: _, exchange, arguments, start: _, queue } = settings;
     let mut stages = queue::desired::desired(queue);
     stages.usable.claims.push(Claim {
         // Whatever else leads to the queue was not declared.
         scope: Scope::To { destination: queue.name.clone() },
-        bindings: vec![binding(topic, queue, arguments)],
+        bindings: vec![binding_from(exchange, queue, arguments)],
     });
     stages
 }
@@ -29,7 +29,16 @@ pub fn binding(
     queue: &queue::validate::Settings,
     arguments: &std::collections::BTreeMap<String, String>,
 ) -> Binding {
-    Binding { arguments: arguments.clone(), ..Binding::new(&topic_exchange(topic), &queue.name, &queue.name) }
+    binding_from(&topic_exchange(topic), queue, arguments)
+}
+
+/// The binding of a Subscription's queue to an exchange, whatever that is of.
+fn binding_from(
+    exchange: &str,
+    queue: &queue::validate::Settings,
+    arguments: &std::collections::BTreeMap<String, String>,
+) -> Binding {
+    Binding { arguments: arguments.clone(), ..Binding::new(exchange, &queue.name, &queue.name) }
 }
 
 #[cfg(test)]
@@ -49,6 +58,31 @@ mod tests {
         let mut subscription = Subscription::new("mail", serde_json::from_value(spec).unwrap());
         subscription.metadata.namespace = Some("shop".into());
         desired(&validate(&subscription).unwrap())
+    }
+
+    #[test]
+    fn i1_a_version_changes_without_a_gap() {
+        let stages = |version: &str| {
+            let spec = json!({"contractRef": {"name": "orders", "version": version, "operation": "placed"}});
+            let mut subscription = Subscription::new("mail", serde_json::from_value(spec).unwrap());
+            subscription.metadata.namespace = Some("shop".into());
+            desired(&validate(&subscription).unwrap())
+        };
+        let mut seen = ObservedVirtualHost::default();
+        for version in ["v1", "v2"] {
+            let name = format!("contract.orders.{version}.placed.out");
+            seen.note(&Action::DeclareExchange(ExchangeDeclaration { name, kind: "x-sql".into(), arguments: Arguments::new() }));
+        }
+        diff(&stages("v1").usable, &seen.clone()).unwrap().actions().for_each(|action| seen.note(action));
+        let words: Vec<String> = diff(&stages("v2").usable, &seen).unwrap().actions().map(ToString::to_string).collect();
+        let (queue, key) = ("subscription.shop.mail", "\"subscription.shop.mail\"");
+        assert_eq!(
+            words,
+            [
+                format!("bind contract.orders.v2.placed.out to {queue} by {key}"),
+                format!("unbind contract.orders.v1.placed.out from {queue} by {key}"),
+            ]
+        );
     }
 
     #[test]

@@ -17,7 +17,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::object::{Decision, Object, Outcome, Place, Refusal, Reported, Stages};
 use crate::queue;
-use crate::topology::names::{subscription_queue, topic_exchange};
+use crate::topology::names::subscription_queue;
 use crate::topology::observed::ObservedVirtualHost;
 use crate::topology::plan::Plan;
 
@@ -56,9 +56,9 @@ impl Object for Subscription {
     }
 
     fn blocked(settings: &validate::Settings, observed: &ObservedVirtualHost) -> Option<Refusal> {
-        (!observed.exchanges.contains_key(&topic_exchange(&settings.topic))).then(|| Refusal {
+        (!observed.exchanges.contains_key(&settings.exchange)).then(|| Refusal {
             reason: reasons::TOPIC_NOT_READY,
-            message: format!("the Topic {} is not in the broker yet; this goes on by itself once it is", settings.topic),
+            message: format!("{} is not in the broker yet; this goes on by itself once it is", settings.exchange),
         })
     }
 

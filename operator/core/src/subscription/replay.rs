@@ -71,7 +71,7 @@ pub enum State {
 
 /// Reads off the broker how far it is. `observed` must be fresh where the answer is [`State::New`].
 pub fn state(settings: &Settings, observed: &ObservedVirtualHost) -> State {
-    let Settings { topic, start, arguments: _, queue } = settings;
+    let Settings { topic, start, arguments: _, queue, exchange: _ } = settings;
     let queue = &queue.name;
     let (mark, seam) = (past_mark(queue), seam(queue));
     if observed.exchanges.contains_key(&mark) && *start != Start::Latest {
@@ -150,7 +150,7 @@ pub fn end(queue: &str, replayed_to: u64) -> Plan {
 
 /// The binding of the Topic to the exchange `….seam`: the one that is there, or else one with the filter that holds.
 pub fn live(settings: &Settings, observed: &ObservedVirtualHost) -> Binding {
-    let Settings { topic, arguments, queue, start: _ } = settings;
+    let Settings { topic, arguments, queue, start: _, exchange: _ } = settings;
     let (topic, seam) = (topic_exchange(topic), seam(&queue.name));
     let is_it = |binding: &&Binding| binding.destination_kind == DestinationKind::Exchange && binding.destination == seam;
     let bound = observed.bindings_from(&topic).find(is_it).cloned();

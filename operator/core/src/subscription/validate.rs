@@ -4,19 +4,21 @@ use std::collections::BTreeMap;
 
 use entente_crds::Subscription;
 use entente_crds::queue::{DeadLetter, QueueSpec, QueueType};
-use entente_crds::subscription::{SubscriptionSpec, TopicRef};
+use entente_crds::subscription::{ContractRef, SubscriptionSpec, TopicRef};
 
 use super::filter;
 use super::start::Start;
 use crate::object::{Refusal, check_name};
 use crate::queue;
-use crate::topology::names::subscription_queue;
+use crate::topology::names::{contract_outlet, subscription_queue, topic_exchange};
 
 /// A Subscription whose rules hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Name of its Topic.
+    /// Name of its Topic or ServiceContract.
     pub topic: String,
+    /// The exchange that its queue is bound to.
+    pub exchange: String,
     /// The filter, as arguments of the binding.
     pub arguments: BTreeMap<String, String>,
     /// Where it begins.
@@ -25,15 +27,41 @@ pub struct Settings {
     pub queue: queue::validate::Settings,
 }
 
-/// The namespace of the Topic, whose virtual host the Subscription is in.
+/// The namespace of the Topic or ServiceContract, whose virtual host the Subscription is in.
 pub fn topic_namespace(subscription: &Subscription) -> String {
-    let own = subscription.metadata.namespace.clone().unwrap_or_default();
-    subscription.spec.topic_ref.namespace.clone().unwrap_or(own)
+    let SubscriptionSpec { topic_ref, contract_ref, .. } = &subscription.spec;
+    let of_topic = topic_ref.as_ref().map(|topic| &topic.namespace);
+    let named = of_topic.or_else(|| contract_ref.as_ref().map(|contract| &contract.namespace));
+    named.cloned().flatten().unwrap_or_else(|| subscription.metadata.namespace.clone().unwrap_or_default())
 }
 
 /// Whether it is a Subscription to this Topic.
 pub fn is_to(subscription: &Subscription, namespace: &str, topic: &str) -> bool {
-    subscription.spec.topic_ref.name == topic && topic_namespace(subscription) == namespace
+    let named = subscription.spec.topic_ref.as_ref().is_some_and(|reference| reference.name == topic);
+    named && topic_namespace(subscription) == namespace
+}
+
+/// Whether it is a Subscription to a version of this ServiceContract.
+pub fn is_under(subscription: &Subscription, namespace: &str, contract: &str) -> bool {
+    let named = subscription.spec.contract_ref.as_ref().is_some_and(|reference| reference.name == contract);
+    named && topic_namespace(subscription) == namespace
+}
+
+/// What it is to: a name, and the exchange that its queue is bound to.
+fn source(topic: Option<&TopicRef>, contract: Option<&ContractRef>, problems: &mut Vec<String>) -> (String, String) {
+    match (topic, contract) {
+        (Some(TopicRef { name, namespace: _ }), None) => (name.clone(), topic_exchange(name)),
+        (None, Some(ContractRef { name, namespace: _, version, operation })) => {
+            for label in [name, version, operation] {
+                check_name("ServiceContract, version and operation", label, problems);
+            }
+            (name.clone(), contract_outlet(name, version, operation))
+        }
+        (Some(_), Some(_)) | (None, None) => {
+            problems.push("choose one: topicRef or contractRef".to_owned());
+            (String::new(), String::new())
+        }
+    }
 }
 
 /// Checks a Subscription. All problems are reported at once.
@@ -42,7 +70,8 @@ pub fn validate(subscription: &Subscription) -> Result<Settings, Refusal> {
     let namespace = subscription.metadata.namespace.clone().unwrap_or_default();
     // Exhaustive: a new field cannot be skipped.
     let SubscriptionSpec {
-        topic_ref: TopicRef { name: topic, namespace: _ },
+        topic_ref,
+        contract_ref,
         filter,
         from,
         message_ttl,
@@ -59,11 +88,15 @@ pub fn validate(subscription: &Subscription) -> Result<Settings, Refusal> {
     } = &subscription.spec;
     let mut problems = Vec::new();
     check_name("Subscription", &name, &mut problems);
+    let (topic, exchange) = source(topic_ref.as_ref(), contract_ref.as_ref(), &mut problems);
     let arguments = filter::arguments(filter.as_ref(), &mut problems);
     let start = Start::parse(from.as_deref()).unwrap_or_else(|problem| {
         problems.push(format!("from: {problem}"));
         Start::Latest
     });
+    if contract_ref.is_some() && start != Start::Latest {
+        problems.push("from: contracts keep no past; leave it out".to_owned());
+    }
     let elsewhere = topic_namespace(subscription) != namespace;
     if elsewhere && matches!(dead_letter, Some(DeadLetter { queue_ref: Some(_), .. })) {
         problems.push(
@@ -90,7 +123,7 @@ pub fn validate(subscription: &Subscription) -> Result<Settings, Refusal> {
         deletion_policy: *deletion_policy,
     };
     let queue = queue::validate::settings(subscription_queue(&namespace, &name), &spec, problems)?;
-    Ok(Settings { topic: topic.clone(), arguments, start, queue })
+    Ok(Settings { topic, exchange, arguments, start, queue })
 }
 
 #[cfg(test)]
@@ -112,6 +145,37 @@ mod tests {
         assert_eq!(settings.queue.name, "subscription.billing.mail");
         assert!(settings.arguments.is_empty());
         assert_eq!(settings.start, Start::Latest);
+    }
+
+    #[test]
+    fn a_version_of_a_contract_takes_the_place_of_a_topic() {
+        let reference = json!({"name": "orders", "namespace": "shop", "version": "v1", "operation": "placed"});
+        let settings = checked(json!({"contractRef": reference})).unwrap();
+        assert_eq!(settings.exchange, "contract.orders.v1.placed.out");
+        for spec in [
+            json!({}),
+            json!({"topicRef": {"name": "orders"}, "contractRef": reference}),
+            json!({"contractRef": {"name": "orders", "version": "v1.x", "operation": "placed"}}),
+            json!({"contractRef": reference, "from": "Earliest"}),
+        ] {
+            assert_eq!(checked(spec).unwrap_err().reason, reasons::INVALID);
+        }
+    }
+
+    #[test]
+    fn it_lives_where_what_it_is_to_lives() {
+        for (spec, namespace) in [
+            (json!({"topicRef": {"name": "t"}}), "billing"),
+            (json!({"topicRef": {"name": "t", "namespace": "shop"}}), "shop"),
+            (json!({"contractRef": {"name": "c", "version": "v1", "operation": "o"}}), "billing"),
+            (json!({"contractRef": {"name": "c", "namespace": "shop", "version": "v1", "operation": "o"}}), "shop"),
+        ] {
+            let mut subscription = Subscription::new("mail", serde_json::from_value(spec).unwrap());
+            subscription.metadata.namespace = Some("billing".into());
+            assert_eq!(topic_namespace(&subscription), namespace);
+            assert_eq!(is_under(&subscription, namespace, "c"), subscription.spec.contract_ref.is_some());
+            assert_eq!(is_to(&subscription, namespace, "t"), subscription.spec.topic_ref.is_some());
+        }
     }
 
     #[test]

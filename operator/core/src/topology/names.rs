@@ -8,6 +8,7 @@
 //! | Queue `q` | `q`, `q.dead` | `queue.q` | `entente.queue.q`, `entente.closed.q` |
 //! | Queue `q` with `partitions` | `part.q.0`, `part.q.1`, …, `q.dead` | `queue.q`, `part.q` | the same |
 //! | Topic `t` | `topic.t.dead`, `topic.t.retained` | `topic.t`, `topic.t.dead` | `entente.topic.t`, `entente.queue.topic.t.retained` |
+//! | ServiceContract `c` with version `v` and operation `o` | | `contract.c.v.o`, `contract.c.v.o.out` | |
 //! | Subscription `s` of namespace `n` | `subscription.n.s`, `subscription.n.s.dead` | | `entente.queue.subscription.n.s` |
 //!
 //! While the past is replayed into a Subscription's queue, there are besides the exchanges `subscription.n.s.past` and
@@ -93,6 +94,21 @@ pub fn unrouted_queue(topic: &str) -> String {
     format!("topic.{topic}{DEAD_LETTER_SUFFIX}")
 }
 
+/// Name of the exchange that an operation of a contract's version is sent to.
+pub fn contract_exchange(contract: &str, version: &str, operation: &str) -> String {
+    format!("contract.{contract}.{version}.{operation}")
+}
+
+/// Name of the exchange that Subscriptions to an operation of a contract's version are bound to.
+///
+/// Not that which is sent to: a newer version leads to the older ones' outlets, and nothing leads on from there. So what
+/// leads from one version to another makes no chain and no loop, whichever versions can read each other.
+pub fn contract_outlet(contract: &str, version: &str, operation: &str) -> String {
+    format!("{}{OUTLET_SUFFIX}", contract_exchange(contract, version, operation))
+}
+
+const OUTLET_SUFFIX: &str = ".out";
+
 /// Name of the stream with what a Topic has kept.
 pub fn retained(topic: &str) -> String {
     format!("topic.{topic}{RETAINED_SUFFIX}")
@@ -152,6 +168,8 @@ pub enum Owner {
     Queue(String),
     /// A Topic of the virtual host's namespace.
     Topic(String),
+    /// A ServiceContract of the virtual host's namespace.
+    Contract(String),
     /// A Subscription, which may be of another namespace.
     Subscription {
         /// Its namespace.
@@ -182,6 +200,7 @@ impl Owner {
         match parts[..] {
             ["topic", topic] | ["topic", topic, "dead"] => Some(Self::Topic(topic.to_owned())),
             ["queue" | "part", queue] => Some(Self::Queue(queue.to_owned())),
+            ["contract", contract, _, _] | ["contract", contract, _, _, "out"] => Some(Self::Contract(contract.to_owned())),
             ["subscription", namespace, name, "past" | "seam"] => {
                 Some(Self::Subscription { namespace: namespace.to_owned(), name: name.to_owned() })
             }
@@ -213,6 +232,8 @@ mod tests {
             Just("subscription".to_owned()),
             Just("entente".to_owned()),
             Just("closed".to_owned()),
+            Just("contract".to_owned()),
+            Just("out".to_owned()),
             Just("part".to_owned()),
             Just("0".to_owned()),
             Just("12".to_owned()),
@@ -234,6 +255,11 @@ mod tests {
                 let policies = vec![topic_policy(name), queue_policy(&kept)];
                 (vec![unrouted.clone(), kept], vec![topic_exchange(name), unrouted], policies)
             }
+            Owner::Contract(name) => {
+                let of =
+                    |version, operation| [contract_exchange(name, version, operation), contract_outlet(name, version, operation)];
+                (vec![], [of("v1", "placed"), of("dead", "out"), of("out", "dead")].concat(), vec![])
+            }
             Owner::Subscription { namespace, name } => {
                 let queue = subscription_queue(namespace, name);
                 let exchanges = vec![past_mark(&queue), seam(&queue)];
@@ -247,6 +273,7 @@ mod tests {
         prop_oneof![
             label().prop_map(Owner::Queue),
             label().prop_map(Owner::Topic),
+            label().prop_map(Owner::Contract),
             (label(), label()).prop_map(|(namespace, name)| Owner::Subscription { namespace, name }),
         ]
     }
@@ -277,7 +304,8 @@ mod tests {
             if let Owner::Queue(name) | Owner::Topic(name) = &queue {
                 prop_assume!(!reserved(name));
             }
-            for exchange in [front(&used), hash_exchange(&used), topic_exchange(&used)] {
+            let contract = [contract_exchange(&used, &used, &used), contract_outlet(&used, &used, &used)];
+            for exchange in [front(&used), hash_exchange(&used), topic_exchange(&used)].into_iter().chain(contract) {
                 prop_assert!(!names(&queue).0.contains(&exchange), "{} is both", exchange);
             }
         }

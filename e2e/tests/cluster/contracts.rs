@@ -1,0 +1,214 @@
+//! `ServiceContract`s: versions by real messages, what may be changed, and the end of a version.
+
+use anyhow::{Context, Result, ensure};
+use entente_broker::amqp::{Outcome, Outgoing, address};
+use entente_crds::{Client, ServiceContract, Subscription};
+use entente_e2e::amqp::{drain, send_to};
+use entente_e2e::object::{Objects, condition, is_ready, status};
+use entente_e2e::scene::{Scene, scene};
+use entente_e2e::wait::{holds, seconds};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::client;
+
+const NAME: &str = "orders";
+
+fn contracts(scene: &Scene) -> Objects<ServiceContract> {
+    Objects::of(&scene.cluster, &scene.namespace)
+}
+
+fn subscriptions(scene: &Scene) -> Objects<Subscription> {
+    Objects::of(&scene.cluster, &scene.namespace)
+}
+
+fn clients(scene: &Scene) -> Objects<Client> {
+    Objects::of(&scene.cluster, &scene.namespace)
+}
+
+fn version(name: &str, state: &str, properties: &Value) -> Value {
+    let schema = json!({"type": "object", "properties": properties, "required": ["id"]});
+    let message = json!({"operation": "placed", "format": "JsonSchema", "schema": schema.to_string()});
+    json!({"name": name, "desiredState": state, "messages": [message]})
+}
+
+fn spec(versions: &Value) -> Value {
+    json!({
+        "owner": "team orders",
+        "lifecycle": {"minimumDeprecationNotice": "3s", "quietPeriod": "2s"},
+        "operations": [{"name": "placed", "action": "Send"}],
+        "versions": versions,
+    })
+}
+
+fn two_versions() -> Value {
+    json!([
+        version("v1", "Active", &json!({"id": {"type": "string"}})),
+        version("v2", "Active", &json!({"id": {"type": "string"}, "amount": {"type": "integer"}})),
+    ])
+}
+
+fn to(version: &str) -> String {
+    address::exchange(&format!("contract.{NAME}.{version}.placed"), "")
+}
+
+fn reference(version: &str) -> Value {
+    json!({"name": NAME, "version": version, "operation": "placed"})
+}
+
+fn queue_of(scene: &Scene, name: &str) -> String {
+    format!("subscription.{}.{name}", scene.namespace)
+}
+
+async fn subscribe(scene: &Scene, name: &str, version: &str) -> Result<()> {
+    let spec = json!({"contractRef": reference(version), "deletionPolicy": "Delete"});
+    subscriptions(scene).create_ready(name, spec).await.map(drop)
+}
+
+/// One version changed, the others as they are: lists are replaced whole by a merge patch.
+async fn change(scene: &Scene, name: &str, change: &Value) -> Result<()> {
+    let contract = contracts(scene).api.get(NAME).await?;
+    let mut versions = serde_json::to_value(&contract.spec.versions)?;
+    let all = versions.as_array_mut().context("no versions")?;
+    let version = all.iter_mut().find(|version| version["name"] == name).context("no such version")?;
+    for (field, value) in change.as_object().context("no change")? {
+        version[field] = value.clone();
+    }
+    contracts(scene).patch(NAME, json!({"spec": {"versions": versions}})).await.map(drop)
+}
+
+fn deprecated(after: SignedDuration) -> Value {
+    let at = Timestamp::now().saturating_add(after).unwrap_or(Timestamp::MAX);
+    json!({"desiredState": "Deprecated", "successor": "v2", "reason": "v2 has amounts", "sunsetAt": format!("{at:.0}")})
+}
+
+/// The API server refuses a change, and says why.
+async fn is_refused(scene: &Scene, name: &str, wanted: &Value, word: &str) -> Result<()> {
+    let Err(error) = change(scene, name, wanted).await else { anyhow::bail!("{wanted} was taken") };
+    ensure!(format!("{error:#}").contains(word), "{wanted} was refused by other words: {error:#}");
+    Ok(())
+}
+
+fn of_version<'a>(told: &'a Value, name: &str) -> &'a Value {
+    told["versions"].as_array().and_then(|all| all.iter().find(|version| version["name"] == name)).unwrap_or(&Value::Null)
+}
+
+async fn version_is(scene: &Scene, name: &str, what: &str, is: impl Fn(&Value) -> bool) -> Result<()> {
+    let told = |contract: &ServiceContract| is(of_version(&status(contract), name));
+    contracts(scene).when(NAME, &format!("{name} {what}"), seconds(25), told).await.map(drop)
+}
+
+async fn sends(scene: &Scene, version: &str, name: &str) -> Result<()> {
+    let outcomes = send_to(&scene.broker, &scene.namespace, &to(version), vec![Outgoing::new(name.to_owned(), "{}")]).await?;
+    ensure!(outcomes == [Outcome::Accepted], "{version}: {outcomes:?}");
+    Ok(())
+}
+
+async fn got(scene: &Scene, subscription: &str, expected: &[&str]) -> Result<()> {
+    let found = drain(&scene.broker, &scene.namespace, &queue_of(scene, subscription)).await?;
+    ensure!(found == expected, "{subscription} got {found:?}, not {expected:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_new_version_feeds_the_subscribers_of_the_old_one() -> Result<()> {
+    scene("contract", async |scene| {
+        contracts(scene).create_ready(NAME, spec(&two_versions())).await?;
+        subscribe(scene, "old", "v1").await?;
+        subscribe(scene, "new", "v2").await?;
+        sends(scene, "v1", "m1").await?;
+        sends(scene, "v2", "m2").await?;
+        got(scene, "old", &["m1", "m2"]).await?;
+        got(scene, "new", &["m2"]).await?;
+
+        // One that cannot be read by the old ones' readers is not offered, and disturbs nobody.
+        let mut three = two_versions();
+        let incompatible = version("v3", "Active", &json!({"id": {"type": "integer"}}));
+        three.as_array_mut().context("no list")?.push(incompatible);
+        contracts(scene).patch(NAME, json!({"spec": {"versions": three}})).await?;
+        let told = contracts(scene).refused(NAME, "VersionRefused").await?;
+        ensure!(told.contains("with v1: placed /properties/id"), "{told}");
+        sends(scene, "v2", "m3").await?;
+        got(scene, "old", &["m3"]).await?;
+
+        // What somebody takes away behind our back comes again.
+        scene.broker.delete(&format!("exchanges/{}/contract.{NAME}.v1.placed.out", scene.namespace)).await?;
+        let comes = async || {
+            sends(scene, "v2", "m4").await?;
+            Ok(drain(&scene.broker, &scene.namespace, &queue_of(scene, "old")).await? == ["m4"])
+        };
+        holds("v1's subscriber is fed again", seconds(20), comes).await.map(drop)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_version_ends_with_notice_and_not_while_it_is_used() -> Result<()> {
+    scene("sunset", async |scene| {
+        contracts(scene).create_ready(NAME, spec(&two_versions())).await?;
+        subscribe(scene, "mail", "v1").await?;
+        let access = json!({"name": "orders", "contractRef": reference("v1"), "verbs": ["Send"]});
+        client::create(scene, "shop", json!({"access": [access]})).await?;
+        client::is_ready(scene, "shop").await?;
+        let connection = client::binding(scene, "shop").await?.connect().await?;
+        let mut sender = connection.sender(&to("v1")).await?;
+        sender.send(Outgoing::new("m1", "{}")).await?.accepted()?;
+
+        for (wanted, word) in [
+            (json!({"desiredState": "Draft"}), "never back"),
+            (json!({"desiredState": "Retired"}), "one after the other"),
+            (json!({"desiredState": "Deprecated"}), "needs a successor"),
+            (json!({"messages": version("v1", "Active", &json!({}))["messages"]}), "fixed once"),
+        ] {
+            is_refused(scene, "v1", &wanted, word).await?;
+        }
+        change(scene, "v1", &deprecated(SignedDuration::from_secs(6))).await?;
+        let at = Timestamp::now();
+        let word = |told: Option<Value>| told.map(|told| format!("{} {}", told["reason"], told["message"])).unwrap_or_default();
+        let is_told =
+            |text: String| ["VersionDeprecated", "v2 has amounts", "to v2", "team orders"].iter().all(|part| text.contains(part));
+        let told = |object: &Subscription| is_told(word(condition(object, "ContractDeprecated")));
+        subscriptions(scene).when("mail", "is told", seconds(10), told).await?;
+        let told = |object: &Client| is_told(word(condition(object, "ContractDeprecated")));
+        clients(scene).when("shop", "is told", seconds(10), told).await?;
+        is_refused(scene, "v1", &deprecated(SignedDuration::from_secs(-60)), "never moves earlier").await?;
+
+        version_is(scene, "v1", "is in Sunset", |version| version["state"] == "Sunset").await?;
+        ensure!(Timestamp::now().duration_since(at) >= SignedDuration::from_secs(3), "the notice was shortened");
+        subscriptions(scene).create("late", json!({"contractRef": reference("v1"), "deletionPolicy": "Delete"})).await?;
+        subscriptions(scene).refused("late", "VersionSunset").await?;
+        sender.send(Outgoing::new("m2", "{}")).await?.accepted()?;
+        got(scene, "mail", &["m1", "m2"]).await?;
+        is_refused(scene, "v1", &json!({"desiredState": "Retired"}), "retirable").await?;
+
+        // The subscriber moves, without loss; who sends still holds the version.
+        subscriptions(scene).patch("mail", json!({"spec": {"contractRef": {"version": "v2"}}})).await?;
+        let moved = |object: &Subscription| is_ready(object) && condition(object, "ContractDeprecated").is_none();
+        subscriptions(scene).when("mail", "is no longer told", seconds(10), moved).await?;
+        version_is(scene, "v1", "is used by who sends", |version| {
+            version["use"]["producers"] == 1 && version["use"]["subscriptions"] == 0 && version["retirable"] != true
+        })
+        .await?;
+        connection.close().await?;
+        version_is(scene, "v1", "may be retired", |version| version["retirable"] == true).await?;
+        change(scene, "v1", &json!({"desiredState": "Retired"})).await?;
+        version_is(scene, "v1", "is retired", |version| version["state"] == "Retired").await?;
+        clients(scene)
+            .when("shop", "may no longer send", seconds(10), |client| {
+                condition(client, "Ready").is_some_and(|ready| ready["reason"] == "VersionRetired")
+            })
+            .await?;
+        let closed =
+            async || Ok(send_to(&scene.broker, &scene.namespace, &to("v1"), vec![Outgoing::new("m3", "{}")]).await.is_err());
+        holds("v1 is closed", seconds(10), closed).await?;
+
+        // The contract itself does not go while somebody depends on it.
+        contracts(scene).delete(NAME).await?;
+        let waits = |contract: &ServiceContract| word(condition(contract, "Ready")).contains("v2 is used by 1 Subscriptions");
+        contracts(scene).when(NAME, "waits", seconds(10), waits).await?;
+        sends(scene, "v2", "m4").await?;
+        subscriptions(scene).delete("mail").await?;
+        contracts(scene).gone(NAME, seconds(15)).await.map(drop)
+    })
+    .await
+}

@@ -1,0 +1,84 @@
+//! What is told of versions that end: on the objects of those who depend on them, in Events, and as figures.
+
+use entente_core::client::grants::admits;
+use entente_core::contract::conduct::Move;
+use entente_core::contract::notice::{self, notice};
+use entente_core::contract::reference::Reference;
+use entente_core::resolve::Asker;
+use entente_crds::ServiceContract;
+use entente_crds::condition::reasons;
+use entente_crds::grant::Verb;
+use entente_crds::service_contract::VersionState;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt;
+use kube::runtime::events::EventType;
+use kube::runtime::reflector::ObjectRef;
+
+use crate::metrics::EndingVersion;
+use crate::objects::{Shared, writes};
+
+/// Tells an object of namespace `own` of the versions that it depends on. Of a contract that does not grant it anything it
+/// learns nothing (invariant I3).
+pub fn tell(
+    shared: &Shared,
+    own: &str,
+    references: impl IntoIterator<Item = (Reference, Verb)>,
+    conditions: &mut Vec<Condition>,
+    generation: Option<i64>,
+    now: Timestamp,
+) {
+    let labels = shared.labels(own);
+    let asker = Asker { namespace: own, labels: labels.as_ref() };
+    let notices = references.into_iter().filter_map(|(reference, verb)| {
+        let contract = shared.contracts.get(&ObjectRef::new(&reference.contract).within(&reference.namespace))?;
+        let granted = admits(&contract.spec.grants, &reference.namespace, asker, verb);
+        granted.then(|| notice(&reference, &contract)).flatten()
+    });
+    notice::tell(conditions, notices.collect(), generation, now);
+}
+
+/// Tells of versions that moved.
+pub fn moved(shared: &Shared, contract: &ServiceContract, moves: &[Move]) {
+    for Move { version, from, to } in moves {
+        let (type_, reason) = match to {
+            VersionState::Draft | VersionState::Active => (EventType::Normal, "VersionActive"),
+            VersionState::Deprecated => (EventType::Warning, reasons::VERSION_DEPRECATED),
+            VersionState::Sunset => (EventType::Warning, reasons::VERSION_SUNSET),
+            VersionState::Retired => (EventType::Warning, reasons::VERSION_RETIRED),
+        };
+        writes::tell(shared, contract, type_, reason, &format!("{version} went from {from:?} to {to:?}"));
+    }
+}
+
+/// Sets the figures of a contract's versions.
+pub fn figures(shared: &Shared, contract: &ServiceContract, now: Timestamp) {
+    for known in contract.status.iter().flat_map(|status| &status.versions) {
+        let label = label(contract, &known.name);
+        let ends = matches!(known.state, VersionState::Deprecated | VersionState::Sunset);
+        match known.sunset_at.as_ref().filter(|_| ends) {
+            Some(at) => {
+                let days = at.0.duration_since(now).as_secs_f64() / 86_400.0;
+                shared.metrics.days_to_sunset.get_or_create(&label).set(days);
+            }
+            None => {
+                shared.metrics.days_to_sunset.remove(&label);
+            }
+        }
+    }
+}
+
+/// Takes the figures of a contract away that is gone.
+pub fn forget(shared: &Shared, contract: &ServiceContract) {
+    for known in contract.status.iter().flat_map(|status| &status.versions) {
+        shared.metrics.days_to_sunset.remove(&label(contract, &known.name));
+    }
+}
+
+fn label(contract: &ServiceContract, version: &str) -> EndingVersion {
+    EndingVersion {
+        namespace: contract.namespace().unwrap_or_default(),
+        contract: contract.name_any(),
+        version: version.to_owned(),
+    }
+}
