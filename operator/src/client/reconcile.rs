@@ -132,7 +132,7 @@ pub async fn reconcile(client: &Client, ctx: &ClientContext) -> Result<Action, E
         return rest(ctx, &client, &refused(refusal)).await;
     }
     if let Some(Refusal { reason, message }) = barrier(&broker) {
-        let facts = Facts { broker: &broker, virtual_host: &host, binding: None };
+        let facts = Facts { broker: &broker, virtual_host: &host, binding: None, contracts: None };
         return end(ctx, &client, &Outcome::NotReady { reason, message }, Some(&facts), Action::requeue(OUTAGE)).await;
     }
     let link = match ctx.links.get(&broker).await {

@@ -8,7 +8,7 @@ use entente_core::subscription::queue_of;
 use entente_core::topology::names::part;
 use entente_crds::queue::Partitions;
 use entente_crds::scaling::{Scaling, ScalingStatus, TargetRef};
-use entente_crds::{Queue, Subscription};
+use entente_crds::{Queue, Subscription, SubscriptionSpec};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::ResourceExt;
@@ -78,7 +78,10 @@ impl Scaled for Subscription {
     }
 
     fn place(&self) -> Option<(&str, &str)> {
-        let host = self.spec.topic_ref.namespace.as_deref().or(self.metadata.namespace.as_deref())?;
+        let SubscriptionSpec { topic_ref, contract_ref, .. } = &self.spec;
+        let topic = topic_ref.as_ref().and_then(|topic| topic.namespace.as_deref());
+        let contract = contract_ref.as_ref().and_then(|contract| contract.namespace.as_deref());
+        let host = topic.or(contract).or(self.metadata.namespace.as_deref())?;
         Some((self.status.as_ref()?.broker.as_deref()?, host))
     }
 }
