@@ -35,3 +35,6 @@ pub const CREDENTIALS_ANNOTATION: &str = "entente.dev/credentials";
 
 /// Label on a node's pod: the client Service takes in those with `"true"`.
 pub const SERVING_LABEL: &str = "entente.dev/serving";
+
+/// Annotation on a ServiceContract: why it may be deleted although somebody uses it.
+pub const DELETE_IN_USE_ANNOTATION: &str = "entente.dev/delete-in-use";

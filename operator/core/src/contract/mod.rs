@@ -8,12 +8,14 @@
 //!   Nothing is read but the texts given; a reference that leaves its text is refused.
 
 pub mod avro;
+pub mod documents;
 mod error;
 pub mod json_schema;
 pub mod lifecycle;
 mod opaque;
 pub mod protobuf;
 mod report;
+pub mod review;
 mod text;
 
 pub use error::{MAX_BYTES, SchemaError, Side};
