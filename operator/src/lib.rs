@@ -5,6 +5,7 @@
 //! [`client`] what each kind does; [`links`] are the connections to brokers.
 
 pub mod activity;
+pub mod admission;
 pub mod apply;
 pub mod broker;
 pub mod certificates;

@@ -36,6 +36,15 @@ pub struct Kind {
     pub kind: &'static str,
 }
 
+/// What was asked of the admission webhook and what came of it.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Admission {
+    /// Plural name of the kind.
+    pub resource: &'static str,
+    /// `admitted`, `refused` or `unchecked`.
+    pub outcome: &'static str,
+}
+
 /// A change of a workload's replicas.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct Scaled {
@@ -61,6 +70,10 @@ pub struct Metrics {
     pub broker_events: Counter,
     /// Changes of workloads' replicas.
     pub scalings: Family<Scaled, Counter>,
+    /// Answers of the admission webhook.
+    pub admissions: Family<Admission, Counter>,
+    /// Time of an answer of the admission webhook in seconds.
+    pub admission_seconds: Histogram,
     /// 1 while this replica leads.
     pub leader: Gauge,
 }
@@ -77,6 +90,8 @@ impl Default for Metrics {
         let resyncs = Counter::default();
         let broker_events = Counter::default();
         let scalings = Family::default();
+        let admissions = Family::default();
+        let admission_seconds = Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5]);
         let leader = Gauge::default();
         registry.register("reconciles", "Visits to objects", visits.clone());
         registry.register("reconcile_seconds", "Time of a visit in seconds", visit_seconds.clone());
@@ -85,6 +100,12 @@ impl Default for Metrics {
         registry.register("broker_resyncs", "Virtual hosts read whole", resyncs.clone());
         registry.register("broker_events", "Events that arrived from brokers", broker_events.clone());
         registry.register("autoscaler_decisions", "Changes of workloads' replicas", scalings.clone());
+        registry.register("admission_reviews", "Answers of the admission webhook", admissions.clone());
+        registry.register(
+            "admission_seconds",
+            "Time of an answer of the admission webhook in seconds",
+            admission_seconds.clone(),
+        );
         registry.register("leader", "1 while this replica leads", leader.clone());
         Self {
             registry: Arc::new(registry),
@@ -95,6 +116,8 @@ impl Default for Metrics {
             resyncs,
             broker_events,
             scalings,
+            admissions,
+            admission_seconds,
             leader,
         }
     }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use entente_crds::text::DurationText;
 
+use crate::admission::{Certificates, Names};
+
 /// Runs a replicated AMQP 1.0 broker on Kubernetes and keeps its topology as declared.
 #[derive(Debug, Parser)]
 #[command(name = "entente-operator", version)]
@@ -79,6 +81,26 @@ pub struct RunSettings {
     /// Learn of changes at the broker by its events. Without, the resync alone finds them.
     #[arg(long, env = "ENTENTE_BROKER_EVENTS", default_value_t = true, action = clap::ArgAction::Set)]
     pub broker_events: bool,
+    /// Where to serve the admission webhook. It is not served without.
+    #[arg(long, env = "ENTENTE_ADMISSION_LISTEN")]
+    pub admission_listen: Option<SocketAddr>,
+    /// Name of the webhook's Service, of the Secret with its certificate, and of its ValidatingWebhookConfiguration.
+    #[arg(long, env = "ENTENTE_ADMISSION_NAME", default_value = "entente-operator-admission")]
+    pub admission_name: String,
+    /// Who makes the webhook's certificate.
+    #[arg(long, env = "ENTENTE_ADMISSION_CERTIFICATES", default_value = "self-issued")]
+    pub admission_certificates: Certificates,
+}
+
+impl RunSettings {
+    /// Where the admission webhook is.
+    pub fn admission_names(&self) -> Names {
+        Names {
+            name: self.admission_name.clone(),
+            namespace: self.namespace.clone(),
+            cluster_domain: self.cluster_domain.clone(),
+        }
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

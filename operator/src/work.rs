@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::activity::Activity;
+use crate::admission::{self, Certificates};
 use crate::broker::guard::Guard;
 use crate::broker::{self, BrokerContext, BrokerSettings, Namespaces};
 use crate::client::news::{Sightings, users_of};
@@ -81,6 +82,10 @@ pub async fn work(settings: RunSettings, client: Client, metrics: Metrics, halte
     tokio::spawn(guard.run());
     controllers.spawn(broker::run(broker_context, halt(halted.clone())));
     tokio::spawn(drop_dead_links(changes.stream(), Arc::clone(&links), brokers.clone()));
+
+    if settings.admission_listen.is_some() && settings.admission_certificates == Certificates::SelfIssued {
+        tokio::spawn(admission::keeper::keep(client.clone(), settings.admission_names()));
+    }
 
     let (sightings, seen) = Sightings::new();
     let keeper = Keeper { client: client.clone(), brokers: brokers.clone(), links: Arc::clone(&links), every: settings.resync };
