@@ -11,6 +11,7 @@ pub mod broker;
 pub mod certificates;
 pub mod client;
 pub mod crds;
+pub mod documents;
 pub mod follow;
 pub mod http;
 pub mod lanes;

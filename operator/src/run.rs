@@ -1,19 +1,21 @@
 //! The operator's life: stand by, lead, stop.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use axum::Router;
 use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::admission;
 use crate::http::{self, Readiness};
 use crate::leader::Elector;
 use crate::metrics::Metrics;
 use crate::settings::RunSettings;
 use crate::work::work;
+use crate::{admission, documents};
 
 /// How long work under way may take when the process is told to stop.
 const LAST_WORK: Duration = Duration::from_secs(15);
@@ -48,7 +50,8 @@ pub async fn run(settings: RunSettings) -> anyhow::Result<End> {
 
 /// What every replica serves, the leader and the others.
 async fn serve(settings: RunSettings, client: Client, metrics: Metrics, readiness: Readiness) -> anyhow::Result<()> {
-    let http = http::serve(settings.listen, metrics.clone(), readiness);
+    let further = if settings.documents { documents::routes(Arc::new(client.clone())) } else { Router::new() };
+    let http = http::serve(settings.listen, metrics.clone(), readiness, further);
     let Some(listen) = settings.admission_listen else { return http.await };
     let admission = admission::serve(listen, settings.admission_names(), client, metrics);
     tokio::try_join!(http, admission).map(drop)

@@ -81,6 +81,9 @@ pub struct RunSettings {
     /// Learn of changes at the broker by its events. Without, the resync alone finds them.
     #[arg(long, env = "ENTENTE_BROKER_EVENTS", default_value_t = true, action = clap::ArgAction::Set)]
     pub broker_events: bool,
+    /// Serve the documents of ServiceContracts beside the metrics: whoever reaches them reads the contracts of every namespace.
+    #[arg(long, env = "ENTENTE_DOCUMENTS", default_value_t = false, action = clap::ArgAction::Set)]
+    pub documents: bool,
     /// Where to serve the admission webhook. It is not served without.
     #[arg(long, env = "ENTENTE_ADMISSION_LISTEN")]
     pub admission_listen: Option<SocketAddr>,

@@ -177,6 +177,8 @@ values() {
     '(one("ServiceMonitor").spec.selector.matchLabels) as $s | (named("Service"; "entente-operator-metrics").metadata.labels | contains($s)) and one("ServiceMonitor").metadata.labels.release == "prometheus"'
   render --set defaultBroker.spec.replicas=1 --set defaultBroker.name=other
   check "values change parts of the default Broker and keep the rest" 'one("Broker") | .metadata.name == "other" and .spec.replicas == 1 and .spec.storage.size == "10Gi"'
+  render --set documents.serve=true
+  check "documents are served where that is asked for" '[one("Deployment").spec.template.spec.containers[0].env[] | select(.name == "ENTENTE_DOCUMENTS").value] == ["true"]'
   render --set operator.otlpEndpoint=http://collector:4318 --set operator.podLabels.team=a
   check "traces go where they are told" '[one("Deployment").spec.template.spec.containers[0].env[] | select(.name == "OTEL_EXPORTER_OTLP_ENDPOINT").value] == ["http://collector:4318"]'
 }
@@ -185,14 +187,14 @@ admission() {
   render
   local webhook='one("ValidatingWebhookConfiguration").webhooks'
   check "the webhook has one entry of a name that never changes" "$webhook | map(.name) == [\"admission.entente.dev\"]"
-  check "without an operator nothing is held up" "$webhook[0] | .failurePolicy == \"Ignore\" and .timeoutSeconds <= 5 and .sideEffects == \"None\""
-  check "the chart leaves caBundle to the operator" "$webhook[0].clientConfig | has(\"caBundle\") | not"
+  check "without an operator nothing is held up" "${webhook}[0] | .failurePolicy == \"Ignore\" and .timeoutSeconds <= 5 and .sideEffects == \"None\""
+  check "the chart leaves caBundle to the operator" "${webhook}[0].clientConfig | has(\"caBundle\") | not"
   check "the chart leaves the content of the webhook's Secret to the operator" 'named("Secret"; "entente-operator-admission") | (has("data") or has("stringData")) | not'
   check "every kind is judged, and its status is not" \
-    "($webhook[0].rules[0].resources) as \$r | (named(\"ClusterRole\"; \"entente-operator\").rules[0].resources) == \$r and (\$r | all(test(\"/\") | not))"
-  check "only a ServiceContract is asked about when it goes" "$webhook[0].rules | map(select(.operations | index(\"DELETE\"))) | length == 1 and .[0].resources == [\"servicecontracts\"]"
-  check "kube-system and who asks for it are left out" "$webhook[0].namespaceSelector.matchExpressions | map(.key) == [\"kubernetes.io/metadata.name\", \"entente.dev/admission\"] and (.[0].values | index(\"kube-system\")) != null"
-  check "what the operator does itself is left out" "$webhook[0].matchConditions | any(.expression | contains(\"system:serviceaccount:entente-system:entente-operator\"))"
+    "(${webhook}[0].rules[0].resources) as \$r | (named(\"ClusterRole\"; \"entente-operator\").rules[0].resources) == \$r and (\$r | all(test(\"/\") | not))"
+  check "only a ServiceContract is asked about when it goes" "${webhook}[0].rules | map(select(.operations | index(\"DELETE\"))) | length == 1 and .[0].resources == [\"servicecontracts\"]"
+  check "kube-system and who asks for it are left out" "${webhook}[0].namespaceSelector.matchExpressions | map(.key) == [\"kubernetes.io/metadata.name\", \"entente.dev/admission\"] and (.[0].values | index(\"kube-system\")) != null"
+  check "what the operator does itself is left out" "${webhook}[0].matchConditions | any(.expression | contains(\"system:serviceaccount:entente-system:entente-operator\"))"
   check "the Service leads to the port of the webhook" \
     'named("Service"; "entente-operator-admission").spec.ports == [{name: "admission", port: 443, targetPort: "admission"}] and (one("Deployment").spec.template.spec.containers[0].ports | any(.name == "admission"))'
   check "the operator may change that one webhook and make none" \

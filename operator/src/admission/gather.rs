@@ -93,7 +93,8 @@ pub async fn gather(lookup: &dyn Lookup, request: &Request) -> Around {
     }
 }
 
-async fn kept(lookup: &dyn Lookup, namespace: &str, contract: &ServiceContract) -> Kept {
+/// The schemas that a contract keeps in ConfigMaps, as far as they can be read.
+pub async fn kept(lookup: &dyn Lookup, namespace: &str, contract: &ServiceContract) -> Kept {
     let places = schemas::places(&contract.spec);
     let names: BTreeSet<String> = places.iter().map(|(name, _)| name.clone()).take(MOST).collect();
     let maps: BTreeMap<String, Option<ConfigMap>> = stream::iter(names)

@@ -9,6 +9,7 @@
 
 pub mod asyncapi;
 mod embedded;
+mod headers;
 pub mod markdown;
 mod offer;
 #[cfg(test)]
@@ -16,4 +17,5 @@ mod tests;
 pub mod xregistry;
 
 pub use embedded::Draft;
+pub use headers::headers;
 pub use offer::{DocumentError, Message, Offer, Offered};

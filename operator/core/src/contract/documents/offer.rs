@@ -103,6 +103,13 @@ impl<'a> Offer<'a> {
         Ok(Self { name: contract.name_any(), namespace: contract.namespace(), spec, versions })
     }
 
+    /// The same with one version alone; nothing if it is not shown.
+    #[must_use]
+    pub fn only(mut self, version: &str) -> Option<Self> {
+        self.versions.retain(|offered| offered.name() == version);
+        (!self.versions.is_empty()).then_some(self)
+    }
+
     /// The versions that may be relied on.
     pub fn open(&self) -> impl DoubleEndedIterator<Item = &Offered<'a>> {
         self.versions.iter().filter(|offered| offered.state != VersionState::Retired)

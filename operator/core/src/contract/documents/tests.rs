@@ -116,8 +116,25 @@ fn the_status_knows_better_than_the_spec() {
     contract.status = Some(serde_json::from_value(status).unwrap());
     let offer = Offer::read(&contract, &kept).unwrap();
     assert_eq!(offer.newest().unwrap().name(), "v3");
+    let said = headers(&offer.versions[1], Some("/v2"));
+    let expected = [
+        ("deprecation", "@1767225600"),
+        ("sunset", "Mon, 01 Mar 2027 00:00:00 GMT"),
+        ("link", "</v2>; rel=\"successor-version\""),
+    ];
+    assert_eq!(said.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>(), expected);
+    assert!(headers(offer.newest().unwrap(), None).is_empty());
     let deprecated = &xregistry::document(&offer).unwrap()["messagegroups"]["orders.v1"]["deprecated"];
     assert_eq!((&deprecated["effective"], &deprecated["removal"]), (&since, &json!("2027-03-01T00:00:00Z")));
+}
+
+#[test]
+fn one_version_has_a_document_of_its_own() {
+    let (contract, kept) = (contract(), Kept::new());
+    let only = |version: &str| Offer::read(&contract, &kept).unwrap().only(version);
+    let document = asyncapi::document(&only("v1").unwrap()).unwrap();
+    assert_eq!((&document["info"]["version"], document["channels"].as_object().unwrap().len()), (&json!("v1"), 2));
+    assert!(only("v3").is_none() && only("v9").is_none());
 }
 
 #[test]

@@ -117,17 +117,24 @@ pub struct Comparer<'a> {
     unfinished: bool,
     /// Texts that are schemas of their format.
     sound: BTreeSet<(&'a str, &'static str)>,
+    /// Texts of messages, by version and operation. To hash what is in a ConfigMap once is enough.
+    texts: BTreeMap<(&'a str, &'a str), Result<&'a str, String>>,
 }
 
 impl<'a> Comparer<'a> {
     /// For one contract.
     pub fn new(spec: &'a ServiceContractSpec, kept: &'a Kept, go_on: &'a dyn Fn() -> bool) -> Self {
-        Self { spec, kept, go_on, unfinished: false, sound: BTreeSet::new() }
+        Self { spec, kept, go_on, unfinished: false, sound: BTreeSet::new(), texts: BTreeMap::new() }
     }
 
     /// Whether something was left out for lack of time.
     pub fn unfinished(&self) -> bool {
         self.unfinished
+    }
+
+    fn text(&mut self, version: &'a Version, message: &'a MessageSchema) -> Result<&'a str, String> {
+        let kept = self.kept;
+        self.texts.entry((&version.name, &message.operation)).or_insert_with(|| text(message, kept)).clone()
     }
 
     fn may_go_on(&mut self) -> bool {
@@ -147,7 +154,7 @@ impl<'a> Comparer<'a> {
         problems
     }
 
-    fn read_one(&mut self, version: &Version, message: &'a MessageSchema) -> Option<Problem> {
+    fn read_one(&mut self, version: &'a Version, message: &'a MessageSchema) -> Option<Problem> {
         let MessageSchema { operation, format: written, .. } = message;
         let place = format!("version {}, operation {operation}", version.name);
         if !self.spec.operations.iter().any(|known| known.name == *operation) {
@@ -157,7 +164,7 @@ impl<'a> Comparer<'a> {
                 known.join(", ")
             )));
         }
-        let text = match text(message, self.kept) {
+        let text = match self.text(version, message) {
             Ok(text) => text,
             Err(problem) if message.config_map_ref.is_some() => return Some(Problem::Elsewhere(format!("{place}: {problem}"))),
             Err(problem) => return Some(Problem::Wrong(format!("{place}: {problem}"))),
@@ -179,7 +186,7 @@ impl<'a> Comparer<'a> {
     }
 
     /// Why a version does not honour others; nothing where it does.
-    pub fn compare(&mut self, version: &Version, earlier: &[&Version]) -> Vec<Problem> {
+    pub fn compare(&mut self, version: &'a Version, earlier: &[&'a Version]) -> Vec<Problem> {
         let mut problems = Vec::new();
         for operation in &self.spec.operations {
             let action = action(operation.action);
@@ -204,8 +211,8 @@ impl<'a> Comparer<'a> {
 
     fn compare_one(
         &mut self,
-        (other, old): (&Version, &MessageSchema),
-        (version, new): (&Version, &MessageSchema),
+        (other, old): (&'a Version, &'a MessageSchema),
+        (version, new): (&'a Version, &'a MessageSchema),
         operation: &str,
         action: Action,
     ) -> Option<Problem> {
@@ -215,7 +222,7 @@ impl<'a> Comparer<'a> {
             return Some(Problem::Wrong(format!("{headline}: the format was {old} and is {new}; keep it, or add an operation")));
         }
         // What cannot be read is said once, of the version that it is of.
-        let (Ok(before), Ok(after)) = (text(old, self.kept), text(new, self.kept)) else { return None };
+        let (Ok(before), Ok(after)) = (self.text(other, old), self.text(version, new)) else { return None };
         if before == after || !self.may_go_on() {
             return None;
         }
