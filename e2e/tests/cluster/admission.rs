@@ -64,7 +64,7 @@ async fn kubectl_refuses(namespace: &str, manifest: &str) -> Result<String> {
 async fn a_wrong_filter_is_shown_to_whoever_applies_it() -> Result<()> {
     scene("caret", async |scene| {
         let message = webhook_answers(scene).await?;
-        ensure!(message.contains("line 2, column 12") && message.contains("\n  AND amount == 5\n             ^\nhint: "), "{message}");
+        ensure!(message.contains("line 2, column 13") && message.contains("\n  AND amount == 5\n              ^\nhint: equality is one ="), "{message}");
         // As kubectl shows it.
         let manifest = "apiVersion: entente.dev/v1alpha1\nkind: Subscription\nmetadata: {name: mail}\nspec: {topicRef: {name: orders}, filter: {sql: 'a = = 1'}}\n";
         let shown = kubectl_refuses(&scene.namespace, manifest).await?;

@@ -88,7 +88,7 @@ fn xregistry_has_the_history_of_each_schema() {
     assert_eq!(ancestors, ["v1", "v1"]);
     for group in document["messagegroups"].as_object().unwrap().values() {
         for message in group["messages"].as_object().unwrap().values() {
-            let at = message["dataschemauri"].as_str().unwrap().trim_start_matches('#');
+            let at = message["dataschemaxid"].as_str().unwrap();
             assert_eq!(document.pointer(at).unwrap()["format"], message["dataschemaformat"]);
         }
     }

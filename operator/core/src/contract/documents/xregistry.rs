@@ -92,8 +92,9 @@ fn definition(offer: &Offer<'_>, offered: &Offered<'_>, message: &Message<'_>) -
     });
     if let Some(format) = format(message) {
         definition["dataschemaformat"] = Value::from(format);
+        // Within one registry, wherever that is.
         let at = format!("/schemagroups/{}/schemas/{operation}/versions/{}", offer.name, offered.name());
-        definition["dataschemauri"] = Value::from(format!("#{at}"));
+        definition["dataschemaxid"] = Value::from(at);
     }
     definition
 }
