@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use entente_core::admission::{self, Judgement};
 use entente_core::contract::review;
+use entente_core::contract::review::comparer::GoOn;
 use entente_crds::ServiceContract;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
@@ -141,7 +142,7 @@ async fn judged(lookup: Arc<dyn Lookup>, request: Request, room: OwnedSemaphoreP
     tokio::task::spawn_blocking(work).await.ok()
 }
 
-fn judge(request: &Request, around: Around, now: Timestamp, go_on: &dyn Fn() -> bool) -> Judgement {
+fn judge(request: &Request, around: Around, now: Timestamp, go_on: &GoOn<'_>) -> Judgement {
     let Around { kept, ending, bound } = around;
     let contract = |value| ServiceContract::deserialize(value).ok();
     match (request.resource.resource.as_str(), request.operation) {

@@ -1,7 +1,7 @@
 //! What is said of a ServiceContract before it is stored.
 //!
 //! [`review`] judges a change of the spec, [`review_deletion`] that it goes, [`binding`] what somebody is told who binds to a version.
-//! All are functions of values; the controller repeats what they refuse, by [`schemas`] and [`super::lifecycle`].
+//! All are functions of values; the controller repeats what they refuse, by [`comparer`] and [`super::lifecycle`].
 //!
 //! - Judged is what changes: schemas that are new, and states that are asked for anew. A contract that was admitted by an older
 //!   version of Entente can still be edited elsewhere.
@@ -11,6 +11,7 @@
 //! - Comparisons cost time. `go_on` is asked before each; where it says no, the rest is left to the controller, with a warning.
 
 pub mod binding;
+pub mod comparer;
 mod deletion;
 mod durations;
 pub mod schemas;
@@ -27,18 +28,13 @@ use entente_crds::ServiceContract;
 use entente_crds::service_contract::{DesiredState, ServiceContractSpec, Version};
 use jiff::Timestamp;
 
-use self::schemas::{Comparer, Problem};
+use self::comparer::{Comparer, GoOn};
+use self::schemas::Problem;
 use crate::admission::Judgement;
 
 /// Judges a change. `old` is nothing for a new contract; `new` carries the status that the API server has, and `kept` holds the
 /// schemas of ConfigMaps as far as they could be read.
-pub fn review(
-    old: Option<&ServiceContract>,
-    new: &ServiceContract,
-    kept: &Kept,
-    now: Timestamp,
-    go_on: &dyn Fn() -> bool,
-) -> Judgement {
+pub fn review(old: Option<&ServiceContract>, new: &ServiceContract, kept: &Kept, now: Timestamp, go_on: &GoOn<'_>) -> Judgement {
     let mut judgement = Judgement::default();
     let spec = &new.spec;
     durations::review(spec, &mut judgement);
