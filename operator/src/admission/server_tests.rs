@@ -130,9 +130,7 @@ async fn i3_who_binds_is_told_of_contracts_that_are_granted_and_of_no_others() {
             "sunsetAt": "2027-01-01T00:00:00Z"}]},
     }))
     .unwrap();
-    let bound = object(
-        json!({"topicRef": {"name": "t"}, "contractRef": {"name": "orders", "namespace": "owner", "version": "v1", "operation": "placed"}}),
-    );
+    let bound = object(json!({"contractRef": {"name": "orders", "namespace": "owner", "version": "v1", "operation": "placed"}}));
     let ask = async |contract: &ServiceContract, old: Value| {
         let lookup = Holds { contracts: vec![contract.clone()], ..Holds::default() };
         let operation = if old.is_null() { "CREATE" } else { "UPDATE" };

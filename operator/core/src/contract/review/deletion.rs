@@ -28,10 +28,10 @@ pub fn review_deletion(contract: &ServiceContract, ending: bool) -> Judgement {
     }
     let used = used.join("; ");
     if meant {
-        judgement.warn(format!("deleted although it is in use, as its annotation asks: {used}"));
+        judgement.warn(format!("it goes although it is in use, as its annotation asks: {used}"));
     } else {
         judgement.refuse(format!(
-            "the contract is in use: {used}. Deprecate its versions and move the dependents; to delete it all the same, say why in the annotation {DELETE_IN_USE_ANNOTATION}"
+            "the contract is in use: {used}. Deprecate its versions and move the dependents; to have it go as soon as they are gone, say why in the annotation {DELETE_IN_USE_ANNOTATION}"
         ));
     }
     judgement
