@@ -21,7 +21,9 @@ use super::question::{Operation, Request};
 const CALL: Duration = Duration::from_millis(700);
 /// Most objects that are read for one question, and how many at once.
 const MOST: usize = 64;
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 4;
+/// Most bytes of schemas that are held for one question.
+const MOST_BYTES: usize = 16 * 1024 * 1024;
 
 /// The API server, as far as it is asked.
 #[async_trait]
@@ -95,22 +97,27 @@ pub async fn gather(lookup: &dyn Lookup, request: &Request) -> Around {
 
 /// The schemas that a contract keeps in ConfigMaps, as far as they can be read.
 pub async fn kept(lookup: &dyn Lookup, namespace: &str, contract: &ServiceContract) -> Kept {
-    let places = schemas::places(&contract.spec);
-    let names: BTreeSet<String> = places.iter().map(|(name, _)| name.clone()).take(MOST).collect();
-    let maps: BTreeMap<String, Option<ConfigMap>> = stream::iter(names)
-        .map(async |name| {
-            let map = lookup.config_map(namespace, &name).await;
-            map.map(|map| (name, map))
-        })
-        .buffer_unordered(AT_ONCE)
-        .filter_map(async |found| found)
-        .collect()
-        .await;
-    let entry = |(name, key): (String, String)| {
-        let text = maps.get(&name)?.as_ref().and_then(|map| map.data.as_ref()?.get(&key).cloned());
-        Some(((name, key), text))
-    };
-    places.into_iter().filter_map(entry).collect()
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, key) in schemas::places(&contract.spec) {
+        places.entry(name).or_default().push(key);
+    }
+    let mut read = stream::iter(places.into_iter().take(MOST))
+        .map(async |(name, keys)| (lookup.config_map(namespace, &name).await, name, keys))
+        .buffer_unordered(AT_ONCE);
+    let (mut kept, mut bytes) = (Kept::new(), 0);
+    while let Some((map, name, keys)) = read.next().await {
+        let Some(map) = map else { continue };
+        let mut data = map.and_then(|map| map.data).unwrap_or_default();
+        for key in keys {
+            let text = data.remove(&key);
+            bytes += text.as_ref().map_or(0, String::len);
+            if bytes > MOST_BYTES {
+                return kept;
+            }
+            kept.insert((name.clone(), key), text);
+        }
+    }
+    kept
 }
 
 /// The contracts that an object binds to and did not bind to before.

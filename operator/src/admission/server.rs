@@ -49,6 +49,8 @@ const LATE: &str = "Entente had no time to check this before it was stored; the 
 struct Desk {
     lookup: Arc<dyn Lookup>,
     room: Arc<Semaphore>,
+    /// Contracts are judged one at a time: their schemas take memory of their own.
+    contracts: Arc<Semaphore>,
     metrics: Metrics,
 }
 
@@ -82,7 +84,7 @@ async fn show(client: Client, names: Names, shown: Shown) {
 
 fn routes(lookup: Arc<dyn Lookup>, metrics: Metrics) -> Router {
     let room = Arc::new(Semaphore::new(ROOM as usize));
-    Router::new().route("/admit", post(admit)).with_state(Desk { lookup, room, metrics })
+    Router::new().route("/admit", post(admit)).with_state(Desk { lookup, room, contracts: Arc::new(Semaphore::new(1)), metrics })
 }
 
 async fn admit(State(desk): State<Desk>, request: HttpRequest<Body>) -> Response {
@@ -102,7 +104,7 @@ async fn admit(State(desk): State<Desk>, request: HttpRequest<Body>) -> Response
     let Ok((Ok(Review { request }), room)) = parsed else { return StatusCode::BAD_REQUEST.into_response() };
     let (uid, operation, resource) = (request.uid.clone(), request.operation, label(&request.resource.resource));
     let left = ANSWER.saturating_sub(begin.elapsed());
-    let (judgement, outcome) = match tokio::time::timeout(left, judged(Arc::clone(&desk.lookup), request, room)).await {
+    let (judgement, outcome) = match tokio::time::timeout(left, judged(&desk, request, room)).await {
         Ok(Some(judgement)) => {
             let outcome = if judgement.is_admitted() { "admitted" } else { "refused" };
             (judgement, outcome)
@@ -128,15 +130,19 @@ fn label(resource: &str) -> &'static str {
     admission::plurals().into_iter().chain(["servicecontracts"]).find(|known| *known == resource).unwrap_or("other")
 }
 
-async fn judged(lookup: Arc<dyn Lookup>, request: Request, room: OwnedSemaphorePermit) -> Option<Judgement> {
+async fn judged(desk: &Desk, request: Request, room: OwnedSemaphorePermit) -> Option<Judgement> {
     if request.is_settled() {
         return Some(Judgement::default());
     }
-    let around = gather(lookup.as_ref(), &request).await;
+    let turn = match request.resource.resource.as_str() {
+        "servicecontracts" => Some(Arc::clone(&desk.contracts).acquire_owned().await.ok()?),
+        _ => None,
+    };
+    let around = gather(desk.lookup.as_ref(), &request).await;
     let until = Instant::now() + COMPARE;
     // Off the threads that serve. One that outlives its answer keeps its room until it ends, so that they do not pile up.
     let work = move || {
-        let _room = room;
+        let _held = (room, turn);
         judge(&request, around, Timestamp::now(), &|| Instant::now() < until)
     };
     tokio::task::spawn_blocking(work).await.ok()

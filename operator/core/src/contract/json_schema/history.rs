@@ -32,6 +32,17 @@ impl History {
         Self { policy, versions: Vec::new(), nodes: Vec::new() }
     }
 
+    /// How much it holds: schemas, counting each within another.
+    pub fn size(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Forgets all versions.
+    pub fn clear(&mut self) {
+        self.versions = Vec::new();
+        self.nodes = Vec::new();
+    }
+
     /// Adds a version, and gives its number.
     ///
     /// # Errors

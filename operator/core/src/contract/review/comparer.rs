@@ -12,13 +12,15 @@ use entente_crds::service_contract::{MessageSchema, Operation, SchemaFormat, Ser
 
 use super::schemas::{Kept, Problem, action, format, name, policy, spell, text};
 use crate::contract::json_schema::History;
-use crate::contract::{Action, Change, Comparison, MAX_BYTES, Report, SchemaError, check, parse};
+use crate::contract::{Action, Change, Comparison, MAX_BYTES, Report, SchemaError, Side, check, parse};
 
 /// Asked before each piece of work; no ends it.
 pub type GoOn<'a> = dyn Fn() -> bool + Sync + 'a;
 
-/// Most threads for one contract.
-const THREADS: usize = 4;
+/// Most threads for one contract. Each holds the schemas of one operation in memory.
+const THREADS: usize = 2;
+/// Schemas, each with those in it, that an operation keeps in memory from one comparison to the next.
+const KEPT_NODES: usize = 20_000;
 /// Most breaks of one comparison that a message spells out.
 const SPELT_OUT: usize = 3;
 
@@ -45,7 +47,8 @@ struct Lane<'a> {
     texts: BTreeMap<&'a str, Result<&'a str, String>>,
     /// Texts that are schemas of their format.
     sound: BTreeSet<(&'a str, &'static str)>,
-    found: Vec<Problem>,
+    /// What is wrong, and with which of the versions that are looked at.
+    found: Vec<(usize, Problem)>,
     /// Something was left out for lack of time.
     unfinished: bool,
     /// It had its turn.
@@ -78,37 +81,46 @@ impl<'a> Comparer<'a> {
                 ))
             })
             .collect();
-        problems.extend(self.each(|lane, given| {
+        let found = self.each(|lane, given| {
             if let Some(message) = message_of(version, &lane.operation.name)
                 && was.is_none_or(|was| !was.messages.contains(message))
             {
                 let problem = lane.read(version, message, given);
-                lane.found.extend(problem);
+                lane.found.extend(problem.map(|problem| (0, problem)));
             }
-        }));
+        });
+        problems.extend(found.into_iter().map(|(_, problem)| problem));
         problems
     }
 
-    /// Why a version does not honour others; nothing where it does.
-    pub fn compare(&mut self, version: &'a Version, earlier: &[&'a Version]) -> Vec<Problem> {
-        self.each(|lane, given| {
-            let new = message_of(version, &lane.operation.name);
-            for other in earlier {
-                let problem = match (message_of(other, &lane.operation.name), new) {
-                    (None, _) => None,
-                    (Some(_), None) => Some(Problem::Wrong(format!(
-                        "version {} has no messages for operation {}, which {} has: whoever relies on it would have nothing left; keep it",
-                        version.name, lane.operation.name, other.name
-                    ))),
-                    (Some(old), Some(new)) => lane.compare((other, old), (version, new), given),
-                };
-                lane.found.extend(problem);
+    /// Why versions do not honour others: for each what was found, nothing where it does.
+    pub fn compare(&mut self, versions: &[(&'a Version, Vec<&'a Version>)]) -> Vec<Vec<Problem>> {
+        let found = self.each(|lane, given| {
+            for (at, (version, earlier)) in versions.iter().enumerate() {
+                let new = message_of(version, &lane.operation.name);
+                for other in earlier {
+                    let problem = match (message_of(other, &lane.operation.name), new) {
+                        (None, _) => None,
+                        (Some(_), None) => Some(Problem::Wrong(format!(
+                            "version {} has no messages for operation {}, which {} has: whoever relies on it would have nothing left; keep it",
+                            version.name, lane.operation.name, other.name
+                        ))),
+                        (Some(old), Some(new)) => lane.compare((other, old), (version, new), given),
+                    };
+                    lane.found.extend(problem.map(|problem| (at, problem)));
+                }
             }
-        })
+            lane.forget();
+        });
+        let mut of_each = vec![Vec::new(); versions.len()];
+        for (at, problem) in found {
+            of_each[at].push(problem);
+        }
+        of_each
     }
 
     /// Does the same for each operation, and gives what was found, in their order.
-    fn each(&mut self, work: impl Fn(&mut Lane<'a>, Given<'a>) + Sync) -> Vec<Problem> {
+    fn each(&mut self, work: impl Fn(&mut Lane<'a>, Given<'a>) + Sync) -> Vec<(usize, Problem)> {
         let (given, work) = (self.given, &work);
         let visit = move |lanes: &mut [Lane<'a>]| {
             for lane in lanes {
@@ -225,9 +237,19 @@ impl<'a> Lane<'a> {
         if before.len() > MAX_BYTES || after.len() > MAX_BYTES {
             return check(before, after, how);
         }
-        let old = self.number(other, before)?;
+        let old = self.number(other, before).map_err(|error| error.on(Side::Old))?;
         let new = self.number(version, after)?;
-        self.history.check(old, new, how.direction)
+        let report = self.history.check(old, new, how.direction);
+        if self.history.size() > KEPT_NODES {
+            self.forget();
+        }
+        report
+    }
+
+    /// Gives the memory back that what was read takes.
+    fn forget(&mut self) {
+        self.history.clear();
+        self.numbers.clear();
     }
 
     fn number(&mut self, version: &'a Version, text: &str) -> Result<usize, SchemaError> {

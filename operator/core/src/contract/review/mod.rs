@@ -29,7 +29,6 @@ use entente_crds::service_contract::{DesiredState, ServiceContractSpec, Version}
 use jiff::Timestamp;
 
 use self::comparer::{Comparer, GoOn};
-use self::schemas::Problem;
 use crate::admission::Judgement;
 
 /// Judges a change. `old` is nothing for a new contract; `new` carries the status that the API server has, and `kept` holds the
@@ -41,50 +40,36 @@ pub fn review(old: Option<&ServiceContract>, new: &ServiceContract, kept: &Kept,
     let before: BTreeMap<&str, &Version> =
         old.iter().flat_map(|old| &old.spec.versions).map(|version| (version.name.as_str(), version)).collect();
     let mut comparer = Comparer::new(spec, kept, go_on);
-    let mut problems: BTreeMap<&str, Vec<Problem>> = BTreeMap::new();
+    let mut candidates: Vec<(&Version, Vec<&Version>)> = Vec::new();
     for (at, version) in spec.versions.iter().enumerate() {
         let was = before.get(version.name.as_str()).copied();
-        let found = comparer.read(version, was);
-        match version.desired_state {
-            DesiredState::Draft if is_news(version, was) => {
-                let ahead = if found.is_empty() { comparer.compare(version, &earlier(spec, at, &before)) } else { Vec::new() };
-                for problem in &found {
-                    problem.tell(&mut judgement);
-                }
-                if let Some(problem) = ahead.first() {
-                    judgement.warn(format!("{} could not be activated as it stands: {}", version.name, problem.brief()));
-                }
-            }
-            DesiredState::Active if was.is_none_or(|was| was.desired_state == DesiredState::Draft) => {
-                let mut found = found;
-                if found.is_empty() {
-                    found = comparer.compare(version, &earlier(spec, at, &before));
-                }
-                problems.insert(&version.name, found);
-            }
-            _ => {
-                for problem in &found {
-                    problem.tell(&mut judgement);
-                }
-            }
+        let activated =
+            version.desired_state == DesiredState::Active && was.is_none_or(|was| was.desired_state == DesiredState::Draft);
+        let drafted = version.desired_state == DesiredState::Draft && was.is_none_or(|was| was.messages != version.messages);
+        // What was a draft may have been let through when nobody was there to read it.
+        let found = comparer.read(version, was.filter(|_| !activated));
+        if (activated || drafted) && found.is_empty() {
+            candidates.push((version, earlier(spec, at, &before)));
         }
-    }
-    let unfinished = comparer.unfinished();
-    for found in problems.values() {
-        for problem in found {
+        for problem in &found {
             problem.tell(&mut judgement);
         }
     }
+    let found = comparer.compare(&candidates);
+    for ((version, _), found) in candidates.iter().zip(&found) {
+        match (version.desired_state, found.first()) {
+            (DesiredState::Draft, Some(problem)) => {
+                judgement.warn(format!("{} could not be activated as it stands: {}", version.name, problem.brief()));
+            }
+            _ => found.iter().for_each(|problem| problem.tell(&mut judgement)),
+        }
+    }
     states::review(old, new, now, &mut judgement);
-    if unfinished {
+    if comparer.unfinished() {
         judgement
             .warn("the schemas were not compared to the end, for lack of time; the contract's status will say what came of it");
     }
     judgement
-}
-
-fn is_news(version: &Version, was: Option<&Version>) -> bool {
-    was.is_none_or(|was| was.messages != version.messages || was.desired_state != version.desired_state)
 }
 
 /// The versions that one has to honour: those that were offered before this change, and those before it in the list that are offered

@@ -73,6 +73,15 @@ fn what_is_no_schema_is_refused_with_its_place() {
     assert!(message.contains("line 1, column 1"), "{message}");
 }
 
+/// It may have been stored while no operator was there.
+#[test]
+fn a_draft_that_is_no_schema_is_not_activated() {
+    let before = contract(&[version("v1", "Draft", "no schema")]);
+    assert!(
+        refused(Some(&before), &contract(&[version("v1", "Active", "no schema")])).contains("no JSON Schema that can be used")
+    );
+}
+
 #[test]
 fn an_operation_that_is_not_there_is_refused() {
     let mut wrong = version("v1", "Draft", V1);
