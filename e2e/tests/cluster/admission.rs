@@ -84,7 +84,7 @@ async fn i9_without_an_operator_nothing_is_held_up() -> Result<()> {
     scene("unserved-hook", async |scene| {
         webhook_answers(scene).await?;
         scale(&scene.cluster, 0).await?;
-        let outcome = async {
+        let outcome: Result<()> = async {
             holds("the operator is gone", seconds(60), async || Ok(operator::pods(&scene.cluster).await?.is_empty())).await?;
             let subscriptions = Objects::<Subscription>::of(&scene.cluster, &scene.namespace);
             let begin = Instant::now();
@@ -121,7 +121,7 @@ async fn shown(cluster: &Cluster, secret: &Secret) -> Result<Vec<CertificateDer<
         let address = pod.status.and_then(|status| status.pod_ip).context("a pod without an address")?;
         let stream = connector.connect(name.clone(), TcpStream::connect((address.as_str(), 8443)).await?).await?;
         let certificates = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).context("no certificate")?;
-        all.push(certificates.clone().into_owned());
+        all.push(certificates.clone());
     }
     Ok(all)
 }

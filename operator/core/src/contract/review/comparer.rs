@@ -97,8 +97,9 @@ impl<'a> Comparer<'a> {
     pub fn compare(&mut self, versions: &[(&'a Version, Vec<&'a Version>)]) -> Vec<Vec<Problem>> {
         let found = self.each(|lane, given| {
             for (at, (version, earlier)) in versions.iter().enumerate() {
+                let version: &'a Version = *version;
                 let new = message_of(version, &lane.operation.name);
-                for other in earlier {
+                for other in earlier.iter().copied() {
                     let problem = match (message_of(other, &lane.operation.name), new) {
                         (None, _) => None,
                         (Some(_), None) => Some(Problem::Wrong(format!(
@@ -130,7 +131,7 @@ impl<'a> Comparer<'a> {
         };
         let threads = thread::available_parallelism().map_or(1, NonZero::get).min(THREADS);
         if threads == 1 || self.lanes.len() == 1 {
-            visit(&mut self.lanes);
+            visit(self.lanes.as_mut_slice());
         } else {
             let share = self.lanes.len().div_ceil(threads);
             thread::scope(|scope| {
