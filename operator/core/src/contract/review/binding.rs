@@ -19,7 +19,7 @@ pub fn judge(contract: &ServiceContract, version: &str) -> Judgement {
     match recorded.map(|recorded| recorded.state) {
         None if declared.is_none() => judgement.warn(format!("the contract {} has no version {version}", contract.name_any())),
         None | Some(VersionState::Draft) => {
-            judgement.warn(format!("{name} is a draft: it may change, and nothing is sent under it"))
+            judgement.warn(format!("{name} is a draft: it may change, and nothing is sent under it"));
         }
         Some(VersionState::Active) => {}
         Some(VersionState::Deprecated) => {

@@ -97,7 +97,7 @@ impl<'a> Comparer<'a> {
     pub fn compare(&mut self, versions: &[(&'a Version, Vec<&'a Version>)]) -> Vec<Vec<Problem>> {
         let found = self.each(|lane, given| {
             for (at, (version, earlier)) in versions.iter().enumerate() {
-                let version: &'a Version = *version;
+                let version: &'a Version = version;
                 let new = message_of(version, &lane.operation.name);
                 for other in earlier.iter().copied() {
                     let problem = match (message_of(other, &lane.operation.name), new) {
