@@ -123,6 +123,7 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
+    use crate::admission::Unread;
 
     struct One(ServiceContract);
 
@@ -131,8 +132,8 @@ mod tests {
         async fn namespace(&self, _: &str) -> Option<Namespace> {
             None
         }
-        async fn config_map(&self, _: &str, _: &str) -> Option<Option<ConfigMap>> {
-            None
+        async fn config_map(&self, _: &str, _: &str) -> Result<Option<ConfigMap>, Unread> {
+            Err(Unread)
         }
         async fn contract(&self, namespace: &str, name: &str) -> Option<ServiceContract> {
             ((namespace, name) == ("shop", "orders")).then(|| self.0.clone())

@@ -41,8 +41,7 @@ fn schema(message: usize, version: usize) -> String {
         r#"{{"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object", "$defs": {{
             "id": {{"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[a-z0-9-]+$"}},
             "line": {{"type": "object", "properties": {{"sku": {{"type": "string"}}, "count": {{"type": "integer", "minimum": 1}}}}, "required": ["sku"]}}
-        }}, "properties": {{{}"last": {{"type": "boolean"}}}}, "required": ["field0"]}}"#,
-        properties
+        }}, "properties": {{{properties}"last": {{"type": "boolean"}}}}, "required": ["field0"]}}"#
     )
 }
 

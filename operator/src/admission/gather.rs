@@ -25,13 +25,17 @@ const AT_ONCE: usize = 4;
 /// Most bytes of schemas that are held for one question.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
 
+/// Whether something is there could not be found out, for lack of time or of rights.
+#[derive(Clone, Copy, Debug)]
+pub struct Unread;
+
 /// The API server, as far as it is asked.
 #[async_trait]
 pub trait Lookup: Send + Sync + 'static {
     /// A namespace, if it can be read.
     async fn namespace(&self, name: &str) -> Option<Namespace>;
-    /// A ConfigMap: nothing inside where there is none, nothing at all where it cannot be read.
-    async fn config_map(&self, namespace: &str, name: &str) -> Option<Option<ConfigMap>>;
+    /// A ConfigMap, if there is one.
+    async fn config_map(&self, namespace: &str, name: &str) -> Result<Option<ConfigMap>, Unread>;
     /// A ServiceContract, if it can be read.
     async fn contract(&self, namespace: &str, name: &str) -> Option<ServiceContract>;
 }
@@ -42,8 +46,8 @@ impl Lookup for Client {
         in_time(Api::<Namespace>::all(self.clone()).get_opt(name)).await?
     }
 
-    async fn config_map(&self, namespace: &str, name: &str) -> Option<Option<ConfigMap>> {
-        in_time(Api::<ConfigMap>::namespaced(self.clone(), namespace).get_opt(name)).await
+    async fn config_map(&self, namespace: &str, name: &str) -> Result<Option<ConfigMap>, Unread> {
+        in_time(Api::<ConfigMap>::namespaced(self.clone(), namespace).get_opt(name)).await.ok_or(Unread)
     }
 
     async fn contract(&self, namespace: &str, name: &str) -> Option<ServiceContract> {
@@ -106,7 +110,7 @@ pub async fn kept(lookup: &dyn Lookup, namespace: &str, contract: &ServiceContra
         .buffer_unordered(AT_ONCE);
     let (mut kept, mut bytes) = (Kept::new(), 0);
     while let Some((map, name, keys)) = read.next().await {
-        let Some(map) = map else { continue };
+        let Ok(map) = map else { continue };
         let mut data = map.and_then(|map| map.data).unwrap_or_default();
         for key in keys {
             let text = data.remove(&key);

@@ -82,6 +82,7 @@ mod tests {
 
     use super::*;
 
+    #[allow(clippy::needless_pass_by_value)] // a json! literal goes in
     fn settled(change: Value) -> bool {
         let mut request = json!({
             "uid": "1", "resource": {"group": "entente.dev", "version": "v1alpha1", "resource": "queues"}, "namespace": "shop",

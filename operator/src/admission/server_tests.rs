@@ -1,3 +1,6 @@
+// A json! literal goes in.
+#![allow(clippy::needless_pass_by_value)]
+
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
@@ -7,6 +10,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+use super::super::gather::Unread;
 use super::*;
 
 const SCHEMA: &str = r#"{"type":"object","properties":{"id":{"type":"string"}},"required":["id"]}"#;
@@ -27,9 +31,9 @@ impl Lookup for Holds {
         serde_json::from_value(json!({"metadata": {"name": name, "deletionTimestamp": gone, "labels": {"team": name}}})).ok()
     }
 
-    async fn config_map(&self, _: &str, name: &str) -> Option<Option<ConfigMap>> {
+    async fn config_map(&self, _: &str, name: &str) -> Result<Option<ConfigMap>, Unread> {
         let data = self.maps.get(name).map(|text| json!({"data": {"schema": text}}));
-        Some(data.and_then(|data| serde_json::from_value(data).ok()))
+        Ok(data.and_then(|data| serde_json::from_value(data).ok()))
     }
 
     async fn contract(&self, namespace: &str, name: &str) -> Option<ServiceContract> {

@@ -1,3 +1,6 @@
+// A json! literal goes in.
+#![allow(clippy::needless_pass_by_value)]
+
 use entente_crds::ServiceContract;
 use entente_crds::meta::DELETE_IN_USE_ANNOTATION;
 use jiff::Timestamp;
