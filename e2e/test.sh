@@ -86,6 +86,7 @@ part "images" e2e/images.sh || finish
 use_cluster
 lints
 unit_tests
+part "documents of contracts" e2e/documents/check.sh || true
 if part "installation" e2e/install.sh e2e/values.yaml; then
   # With the CRDs there, the API server judges the chart's Broker and the examples too.
   part "chart tests" charts/entente/tests/render.sh || true

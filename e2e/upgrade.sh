@@ -18,6 +18,10 @@ upgrade() {
 }
 uid() { kubectl -n "$2" get "$1" "$3" -o jsonpath='{.metadata.uid}'; }
 pods() { kubectl -n "$SYSTEM" get pods -l entente.dev/broker=main -o jsonpath='{.items[*].metadata.uid}'; }
+WEBHOOK=entente-operator-admission
+bundle() { kubectl get validatingwebhookconfiguration "$WEBHOOK" -o jsonpath='{.webhooks[0].clientConfig.caBundle}'; }
+trusted() { for _ in $(seq 60); do [ -z "$(bundle)" ] || return 0; sleep 0.5; done; echo "no caBundle after 30 s"; return 1; }
+absent() { if kubectl "$@" >/dev/null 2>&1; then echo "it is still there"; return 1; fi; }
 same() { if [ "$1" != "$2" ]; then echo "was $1, is $2"; return 1; fi; }
 
 kubectl create namespace "$NS" >/dev/null
@@ -32,6 +36,8 @@ spec:
   deletionPolicy: Delete
 Y
 wait_ready queue kept "$NS" 60
+check "the operator tells the API server whom to trust" trusted
+authority=$(bundle)
 broker=$(uid broker "$SYSTEM" main) queue=$(uid queue "$NS" kept) crd=$(kubectl get crd queues.entente.dev -o jsonpath='{.metadata.uid}') nodes=$(pods)
 
 # As if an older version were installed: the upgrade must bring the CRDs to this version.
@@ -40,12 +46,16 @@ check "helm upgrade succeeds" upgrade --set operator.log=debug
 check "helm upgrade brings the CRDs to this version" same eq "$(kubectl get crd queues.entente.dev -o jsonpath='{.spec.names.shortNames[0]}')"
 check "helm upgrade leaves the Broker alone" same "$broker" "$(uid broker "$SYSTEM" main)"
 check "helm upgrade restarts no node of the Broker" same "$nodes" "$(pods)"
+check "helm upgrade leaves the webhook's authority" same "$authority" "$(bundle)"
 check "helm uninstall succeeds" helm -n "$SYSTEM" uninstall entente --wait --timeout 2m
 check "helm uninstall leaves the CRDs" same "$crd" "$(kubectl get crd queues.entente.dev -o jsonpath='{.metadata.uid}')"
+check "helm uninstall takes the webhook" absent get validatingwebhookconfiguration "$WEBHOOK"
+check "helm uninstall takes the webhook's certificate" absent -n "$SYSTEM" get secret "$WEBHOOK"
 check "helm uninstall leaves the Broker" same "$broker" "$(uid broker "$SYSTEM" main)"
 check "helm uninstall leaves the Queue" same "$queue" "$(uid queue "$NS" kept)"
 check "helm uninstall leaves the Broker's nodes" same "$nodes" "$(pods)"
 check "a new installation succeeds" upgrade
+check "a new installation has a webhook that is trusted" trusted
 check "a new installation takes the Broker up" same "$broker" "$(uid broker "$SYSTEM" main)"
 kubectl -n "$NS" patch queue kept --type=merge -p '{"spec":{"maxLength":7}}' >/dev/null
 check "a new installation serves the Queue" wait_ready queue kept "$NS" 60

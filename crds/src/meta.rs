@@ -41,3 +41,6 @@ pub const RESTART_ANNOTATION: &str = "entente.dev/restart";
 
 /// Annotation on a Broker: name of a node's pod, and any text after a space. A new value moves leaders away from that node.
 pub const SWITCHOVER_ANNOTATION: &str = "entente.dev/switchover";
+
+/// Annotation on a ServiceContract: why it may be deleted although somebody uses it.
+pub const DELETE_IN_USE_ANNOTATION: &str = "entente.dev/delete-in-use";

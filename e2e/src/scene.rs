@@ -78,6 +78,15 @@ impl Scene {
         Ok(())
     }
 
+    /// Leaves the namespace out of admission, for what only the controllers are to judge.
+    pub async fn without_admission(&self) -> Result<()> {
+        let label = Patch::Merge(json!({"metadata": {"labels": {"entente.dev/admission": "ignore"}}}));
+        self.cluster.namespaces().patch(&self.namespace, &PatchParams::default(), &label).await?;
+        // The API server hears of its own namespaces by a watch.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        Ok(())
+    }
+
     /// Waits until the namespace is gone.
     pub async fn namespace_gone(&self, limit: Duration) -> Result<Duration> {
         let namespaces = self.cluster.namespaces();

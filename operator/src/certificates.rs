@@ -1,4 +1,4 @@
-//! Certificates of a Broker's own making.
+//! Certificates of our own making: those of Brokers, and that of the admission webhook.
 //!
 //! Each Broker has an authority of its own, so that trusting one trusts no other. Everything is
 //! decided from what the Secrets hold and the time: a restart of the operator changes nothing.
@@ -29,7 +29,7 @@ pub enum CertificateError {
     Make(#[from] rcgen::Error),
 }
 
-/// Makes the authority of a Broker. `name` is for people who look at it.
+/// Makes an authority. `name` is for people who look at it.
 pub fn new_authority(name: &str, now: Timestamp) -> Result<KeyPair, CertificateError> {
     authority_of(&rcgen::KeyPair::generate()?, name, now)
 }
@@ -55,7 +55,7 @@ pub fn issue(authority: &KeyPair, hosts: &[String], now: Timestamp) -> Result<Ke
     let key = rcgen::KeyPair::generate()?;
     let mut params = CertificateParams::new(hosts)?;
     // The names that count are the alternative ones. This one has a limit of 64 characters, which a DNS name can pass.
-    params.distinguished_name = common_name("entente-broker");
+    params.distinguished_name = common_name("entente");
     params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];

@@ -101,9 +101,9 @@ pub fn contract_essence(contract: &ServiceContract) -> String {
     let meta = &contract.metadata;
     let status = contract.status.as_ref();
     let versions = status.iter().flat_map(|status| &status.versions);
-    let states: Vec<_> = versions.map(|version| (&version.name, version.state, &version.sunset_at)).collect();
+    let lives: Vec<_> = versions.map(|version| (&version.name, version.state, &version.sunset_at)).collect();
     let broker = status.and_then(|status| status.broker.as_ref());
-    format!("{:?} {:?} {broker:?} {states:?} {:?}", meta.uid, meta.generation, meta.deletion_timestamp)
+    format!("{:?} {:?} {broker:?} {lives:?} {:?}", meta.uid, meta.generation, meta.deletion_timestamp)
 }
 
 /// What Subscriptions depend on: the spec, the Broker, whether it is there, whether it is being deleted.

@@ -32,11 +32,12 @@ impl Readiness {
 }
 
 /// Serves until the process ends. Fails if the address cannot be had.
-pub async fn serve(listen: SocketAddr, metrics: Metrics, readiness: Readiness) -> anyhow::Result<()> {
+/// `further` is served beside.
+pub async fn serve(listen: SocketAddr, metrics: Metrics, readiness: Readiness, further: Router) -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::bind(listen)
         .await
         .with_context(|| format!("cannot listen on {listen}; choose another by ENTENTE_LISTEN"))?;
-    axum::serve(listener, routes(metrics, readiness)).await.context("the HTTP server ended")
+    axum::serve(listener, routes(metrics, readiness).merge(further)).await.context("the HTTP server ended")
 }
 
 fn routes(metrics: Metrics, readiness: Readiness) -> Router {

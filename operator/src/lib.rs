@@ -5,12 +5,14 @@
 //! [`client`] and [`contract`] what each kind does; [`links`] are the connections to brokers.
 
 pub mod activity;
+pub mod admission;
 pub mod apply;
 pub mod broker;
 pub mod certificates;
 pub mod client;
 pub mod contract;
 pub mod crds;
+pub mod documents;
 pub mod follow;
 pub mod http;
 pub mod lanes;

@@ -14,7 +14,7 @@ async fn main() -> anyhow::Result<()> {
     // The Kubernetes client asks for the process-wide provider of cryptography.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match command {
-        Command::Run(settings) => match run::run(settings).await? {
+        Command::Run(settings) => match run::run(*settings).await? {
             End::Stopped => Ok(()),
             End::Deposed(why) => {
                 tracing::warn!(why, "no longer leading; begins anew as a replica that stands by");

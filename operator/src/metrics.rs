@@ -38,6 +38,15 @@ pub struct Kind {
     pub kind: &'static str,
 }
 
+/// What was asked of the admission webhook and what came of it.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Admission {
+    /// Plural name of the kind.
+    pub resource: &'static str,
+    /// `admitted`, `refused` or `unchecked`.
+    pub outcome: &'static str,
+}
+
 /// A change of a workload's replicas.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct Scaled {
@@ -76,6 +85,10 @@ pub struct Metrics {
     pub scalings: Family<Scaled, Counter>,
     /// Days until versions of contracts end; below zero once they did and are not retired.
     pub days_to_sunset: Family<EndingVersion, Gauge<f64, AtomicU64>>,
+    /// Answers of the admission webhook.
+    pub admissions: Family<Admission, Counter>,
+    /// Time of an answer of the admission webhook in seconds.
+    pub admission_seconds: Histogram,
     /// 1 while this replica leads.
     pub leader: Gauge,
 }
@@ -93,6 +106,8 @@ impl Default for Metrics {
         let broker_events = Counter::default();
         let scalings = Family::default();
         let days_to_sunset = Family::default();
+        let admissions = Family::default();
+        let admission_seconds = Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5]);
         let leader = Gauge::default();
         registry.register("reconciles", "Visits to objects", visits.clone());
         registry.register("reconcile_seconds", "Time of a visit in seconds", visit_seconds.clone());
@@ -106,6 +121,12 @@ impl Default for Metrics {
             "Days until a version of a contract ends; below zero once it did and is not retired",
             days_to_sunset.clone(),
         );
+        registry.register("admission_reviews", "Answers of the admission webhook", admissions.clone());
+        registry.register(
+            "admission_seconds",
+            "Time of an answer of the admission webhook in seconds",
+            admission_seconds.clone(),
+        );
         registry.register("leader", "1 while this replica leads", leader.clone());
         Self {
             registry: Arc::new(registry),
@@ -117,6 +138,8 @@ impl Default for Metrics {
             broker_events,
             scalings,
             days_to_sunset,
+            admissions,
+            admission_seconds,
             leader,
         }
     }

@@ -1,9 +1,11 @@
 //! The operator's life: stand by, lead, stop.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use axum::Router;
 use kube::Client;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -13,6 +15,7 @@ use crate::leader::Elector;
 use crate::metrics::Metrics;
 use crate::settings::RunSettings;
 use crate::work::work;
+use crate::{admission, documents};
 
 /// How long work under way may take when the process is told to stop.
 const LAST_WORK: Duration = Duration::from_secs(15);
@@ -30,8 +33,9 @@ pub enum End {
 pub async fn run(settings: RunSettings) -> anyhow::Result<End> {
     let metrics = Metrics::default();
     let readiness = Readiness::default();
-    let mut server = tokio::spawn(http::serve(settings.listen, metrics.clone(), readiness.clone()));
     let client = Client::try_default().await.context("no way to the API server: run inside a cluster, or set KUBECONFIG")?;
+    // A connection of its own here, too: an answer of the webhook does not wait behind controllers.
+    let mut server = tokio::spawn(serve(settings.clone(), Client::try_default().await?, metrics.clone(), readiness.clone()));
     let mut stop = pin!(stopped()?);
     // A connection of its own: the lease is not renewed behind whatever else is asked.
     let mut elector = Elector::new(Client::try_default().await?, &settings.namespace, &settings.pod_name);
@@ -42,6 +46,15 @@ pub async fn run(settings: RunSettings) -> anyhow::Result<End> {
         result = &mut server => { result.context("the HTTP server crashed")??; anyhow::bail!("the HTTP server ended") }
     };
     lead(&settings, client, &metrics, &mut elector, since, stop, server).await
+}
+
+/// What every replica serves, the leader and the others.
+async fn serve(settings: RunSettings, client: Client, metrics: Metrics, readiness: Readiness) -> anyhow::Result<()> {
+    let further = if settings.documents { documents::routes(Arc::new(client.clone())) } else { Router::new() };
+    let http = http::serve(settings.listen, metrics.clone(), readiness, further);
+    let Some(listen) = settings.admission_listen else { return http.await };
+    let admission = admission::serve(listen, settings.admission_names(), client, metrics);
+    tokio::try_join!(http, admission).map(drop)
 }
 
 async fn lead(

@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use entente_crds::text::DurationText;
 
+use crate::admission::{Certificates, Names};
+
 /// Runs a replicated AMQP 1.0 broker on Kubernetes and keeps its topology as declared.
 #[derive(Debug, Parser)]
 #[command(name = "entente-operator", version)]
@@ -25,7 +27,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the operator until it is told to stop.
-    Run(RunSettings),
+    Run(Box<RunSettings>),
     /// The CustomResourceDefinitions of this version.
     Crds {
         /// What to do with them.
@@ -79,6 +81,29 @@ pub struct RunSettings {
     /// Learn of changes at the broker by its events. Without, the resync alone finds them.
     #[arg(long, env = "ENTENTE_BROKER_EVENTS", default_value_t = true, action = clap::ArgAction::Set)]
     pub broker_events: bool,
+    /// Serve the documents of ServiceContracts beside the metrics: whoever reaches them reads the contracts of every namespace.
+    #[arg(long, env = "ENTENTE_DOCUMENTS", default_value_t = false, action = clap::ArgAction::Set)]
+    pub documents: bool,
+    /// Where to serve the admission webhook. It is not served without.
+    #[arg(long, env = "ENTENTE_ADMISSION_LISTEN")]
+    pub admission_listen: Option<SocketAddr>,
+    /// Name of the webhook's Service, of the Secret with its certificate, and of its ValidatingWebhookConfiguration.
+    #[arg(long, env = "ENTENTE_ADMISSION_NAME", default_value = "entente-operator-admission")]
+    pub admission_name: String,
+    /// Who makes the webhook's certificate.
+    #[arg(long, env = "ENTENTE_ADMISSION_CERTIFICATES", default_value = "self-issued")]
+    pub admission_certificates: Certificates,
+}
+
+impl RunSettings {
+    /// Where the admission webhook is.
+    pub fn admission_names(&self) -> Names {
+        Names {
+            name: self.admission_name.clone(),
+            namespace: self.namespace.clone(),
+            cluster_domain: self.cluster_domain.clone(),
+        }
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

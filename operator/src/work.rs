@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::activity::Activity;
+use crate::admission::{self, Certificates};
 use crate::broker::guard::Guard;
 use crate::broker::{self, BrokerContext, BrokerSettings, Namespaces};
 use crate::client::news::{Sightings, users_of};
@@ -64,28 +65,14 @@ pub async fn work(settings: RunSettings, client: Client, metrics: Metrics, halte
     contracts.wait_until_ready().await.context("ServiceContracts cannot be watched")?;
 
     let mut controllers = JoinSet::new();
-    let broker_context = Arc::new(BrokerContext::new(
-        client.clone(),
-        BrokerSettings {
-            image: settings.broker_image.clone(),
-            cluster_domain: settings.cluster_domain.clone(),
-            operator_namespace: settings.namespace.clone(),
-            namespaces: Namespaces::parse(settings.broker_namespaces.iter().map(String::as_str), &settings.namespace),
-        },
-        Arc::new(LinkProbe(Arc::clone(&links))),
-        recorder.clone(),
-    ));
-    let guard = Guard {
-        client: client.clone(),
-        brokers: brokers.clone(),
-        links: Arc::clone(&links),
-        namespaces: broker_context.settings.namespaces.clone(),
-        cluster_domain: settings.cluster_domain.clone(),
-        recorder: recorder.clone(),
-    };
-    tokio::spawn(guard.run());
+    let broker_context = brokers_context(&settings, &client, &links, &recorder);
+    tokio::spawn(guard(&settings, &client, &links, &recorder, &broker_context, &brokers).run());
     controllers.spawn(broker::run(broker_context, halt(halted.clone())));
     tokio::spawn(drop_dead_links(changes.stream(), Arc::clone(&links), brokers.clone()));
+
+    if settings.admission_listen.is_some() && settings.admission_certificates == Certificates::SelfIssued {
+        tokio::spawn(admission::keeper::keep(client.clone(), settings.admission_names()));
+    }
 
     let (sightings, seen) = Sightings::new();
     let keeper = Keeper { client: client.clone(), brokers: brokers.clone(), links: Arc::clone(&links), every: settings.resync };
@@ -159,6 +146,34 @@ pub async fn work(settings: RunSettings, client: Client, metrics: Metrics, halte
     Ok(())
 }
 
+fn brokers_context(settings: &RunSettings, client: &Client, links: &Arc<Links>, recorder: &Recorder) -> Arc<BrokerContext> {
+    let settings = BrokerSettings {
+        image: settings.broker_image.clone(),
+        cluster_domain: settings.cluster_domain.clone(),
+        operator_namespace: settings.namespace.clone(),
+        namespaces: Namespaces::parse(settings.broker_namespaces.iter().map(String::as_str), &settings.namespace),
+    };
+    Arc::new(BrokerContext::new(client.clone(), settings, Arc::new(LinkProbe(Arc::clone(links))), recorder.clone()))
+}
+
+fn guard(
+    settings: &RunSettings,
+    client: &Client,
+    links: &Arc<Links>,
+    recorder: &Recorder,
+    context: &BrokerContext,
+    brokers: &Store<Broker>,
+) -> Guard {
+    Guard {
+        client: client.clone(),
+        brokers: brokers.clone(),
+        links: Arc::clone(links),
+        namespaces: context.settings.namespaces.clone(),
+        cluster_domain: settings.cluster_domain.clone(),
+        recorder: recorder.clone(),
+    }
+}
+
 async fn halt(mut halted: watch::Receiver<bool>) {
     // A sender that is gone means the same.
     let _ = halted.wait_for(|halted| *halted).await;
@@ -168,9 +183,11 @@ fn unbounded<T: Send + 'static>(receiver: mpsc::UnboundedReceiver<T>) -> impl St
     unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)))
 }
 
+/// Contracts that changed.
+type ChangedContracts = mpsc::UnboundedReceiver<ObjectRef<ServiceContract>>;
+
 /// Tells two listeners of each change of a contract.
-fn broadcast() -> (impl Fn(ObjectRef<ServiceContract>) + Send + 'static, [mpsc::UnboundedReceiver<ObjectRef<ServiceContract>>; 2])
-{
+fn broadcast() -> (impl Fn(ObjectRef<ServiceContract>) + Send + 'static, [ChangedContracts; 2]) {
     let (one, first) = mpsc::unbounded_channel();
     let (other, second) = mpsc::unbounded_channel();
     let tell = move |contract: ObjectRef<ServiceContract>| {

@@ -15,6 +15,11 @@
 {{ include "entente.fullname" . }}-operator
 {{- end -}}
 
+{{/* Of the webhook's Service, Secret, configuration and rights alike. */}}
+{{- define "entente.admission" -}}
+{{ include "entente.operator" . }}-admission
+{{- end -}}
+
 {{- define "entente.serviceAccount" -}}
 {{ default (include "entente.operator" .) .Values.serviceAccount.name }}
 {{- end -}}

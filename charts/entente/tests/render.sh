@@ -123,10 +123,10 @@ defaults() {
     'one("Deployment").spec.replicas == 2 and one("PodDisruptionBudget").spec.maxUnavailable == 1
      and (one("Deployment").spec.template.spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution | length == 1)'
   check "selectors find the operator's pods, and not the CRD Job's" \
-    '(one("Deployment").spec.selector.matchLabels) as $s | one("PodDisruptionBudget").spec.selector.matchLabels == $s and one("Service").spec.selector == $s
+    '(one("Deployment").spec.selector.matchLabels) as $s | one("PodDisruptionBudget").spec.selector.matchLabels == $s and (map(select(.kind == "Service").spec.selector) | length == 2 and all(. == $s))
      and (one("Deployment").spec.template.metadata.labels | contains($s)) and (one("Job").spec.template.metadata.labels | contains($s) | not)'
   check "the environment is what the operator reads" \
-    '[one("Deployment").spec.template.spec.containers[0].env[].name] | sort == ["ENTENTE_BROKER_IMAGE", "ENTENTE_BROKER_NAMESPACES", "ENTENTE_CLUSTER_DOMAIN", "ENTENTE_LISTEN", "ENTENTE_LOG", "ENTENTE_LOG_FORMAT", "ENTENTE_NAMESPACE", "ENTENTE_POD_NAME", "ENTENTE_RESYNC"]'
+    '[one("Deployment").spec.template.spec.containers[0].env[].name] | sort == ["ENTENTE_ADMISSION_CERTIFICATES", "ENTENTE_ADMISSION_LISTEN", "ENTENTE_ADMISSION_NAME", "ENTENTE_BROKER_IMAGE", "ENTENTE_BROKER_NAMESPACES", "ENTENTE_CLUSTER_DOMAIN", "ENTENTE_LISTEN", "ENTENTE_LOG", "ENTENTE_LOG_FORMAT", "ENTENTE_NAMESPACE", "ENTENTE_POD_NAME", "ENTENTE_RESYNC"]'
   check "the operator serves its own namespace" '[one("Deployment").spec.template.spec.containers[0].env[] | select(.name == "ENTENTE_BROKER_NAMESPACES").value] == ["entente-system"]'
   check "health and readiness are probed" 'one("Deployment").spec.template.spec.containers[0] | .livenessProbe.httpGet.path == "/healthz" and .readinessProbe.httpGet.path == "/readyz"'
   check "the default Broker outlives the release" 'one("Broker").metadata.annotations."helm.sh/resource-policy" == "keep"'
@@ -135,7 +135,7 @@ defaults() {
 }
 
 values() {
-  render --set defaultBroker.enabled=false --set crds.apply=false --set rbac.userRoles=false --set podDisruptionBudget.enabled=false --set metrics.service=false
+  render --set defaultBroker.enabled=false --set crds.apply=false --set rbac.userRoles=false --set podDisruptionBudget.enabled=false --set metrics.service=false --set admission.enabled=false
   check "what is switched off is not there" 'map(.kind) | unique == ["ClusterRole", "ClusterRoleBinding", "Deployment", "Role", "RoleBinding", "ServiceAccount"]'
   render --set operator.replicas=1
   check "a single replica has no PodDisruptionBudget: it would stop every drain" 'map(.kind) | index("PodDisruptionBudget") | not'
@@ -159,24 +159,61 @@ values() {
   check "\"*\" gives the rights over Clients' Secrets in every namespace, without list and watch" \
     'named("ClusterRole"; "entente-operator-clients").rules | length == 1 and .[0].verbs == ["get", "create", "patch", "delete"]'
   render --set 'brokerNamespaces={*}'
-  check "\"*\" gives the rights in every namespace" 'named("ClusterRole"; "entente-operator-brokers") and (map(select(.kind == "Role").metadata.name) | sort == ["entente-operator-clients", "entente-operator-lease"])'
+  check "\"*\" gives the rights in every namespace" 'named("ClusterRole"; "entente-operator-brokers") and (map(select(.kind == "Role").metadata.name) | sort == ["entente-operator-admission", "entente-operator-clients", "entente-operator-lease"])'
   check "\"*\" is what the operator is told" '[one("Deployment").spec.template.spec.containers[0].env[] | select(.name == "ENTENTE_BROKER_NAMESPACES").value] == ["*"]'
   render --set operator.image.repository=reg.example:5000/e/operator --set operator.image.tag=9.9 --set brokerImage=reg.example/b:1 --set 'imagePullSecrets[0].name=pull'
   check "images are taken from the values" \
     '[workloads[].spec.template.spec | .containers[0].image, .imagePullSecrets[0].name] | unique == ["pull", "reg.example:5000/e/operator:9.9"]'
   render --set operator.image.tag= --set "operator.image.digest=sha256:$(printf '0%.0s' {1..64})"
   check "a digest wins over a tag" '[workloads[].spec.template.spec.containers[0].image | test("@sha256:0{64}$")] | all'
-  render --set networkPolicy.enabled=true
+  render --set networkPolicy.enabled=true --set admission.enabled=false
   check "the NetworkPolicy closes the port" 'one("NetworkPolicy").spec | .policyTypes == ["Ingress"] and .ingress == []'
+  render --set networkPolicy.enabled=true
+  check "the NetworkPolicy leaves the webhook's port to the API servers" 'one("NetworkPolicy").spec.ingress == [{ports: [{port: "admission", protocol: "TCP"}]}]'
+  render --set networkPolicy.enabled=true --set 'networkPolicy.admissionFrom[0].ipBlock.cidr=192.0.2.1/32'
+  check "the NetworkPolicy limits the webhook's port to whom is named" 'one("NetworkPolicy").spec.ingress[0].from == [{ipBlock: {cidr: "192.0.2.1/32"}}]'
   render --set networkPolicy.enabled=true --set 'networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.team=observability'
   check "the NetworkPolicy opens it to whom is named" 'one("NetworkPolicy").spec.ingress[0].from == [{namespaceSelector: {matchLabels: {team: "observability"}}}]'
   render --set metrics.service=false --set metrics.serviceMonitor.enabled=true --set metrics.serviceMonitor.labels.release=prometheus
   check "a ServiceMonitor brings the Service that it selects" \
-    '(one("ServiceMonitor").spec.selector.matchLabels) as $s | (one("Service").metadata.labels | contains($s)) and one("ServiceMonitor").metadata.labels.release == "prometheus"'
+    '(one("ServiceMonitor").spec.selector.matchLabels) as $s | (named("Service"; "entente-operator-metrics").metadata.labels | contains($s)) and one("ServiceMonitor").metadata.labels.release == "prometheus"'
   render --set defaultBroker.spec.replicas=1 --set defaultBroker.name=other
   check "values change parts of the default Broker and keep the rest" 'one("Broker") | .metadata.name == "other" and .spec.replicas == 1 and .spec.storage.size == "10Gi"'
+  render --set documents.serve=true
+  check "documents are served where that is asked for" '[one("Deployment").spec.template.spec.containers[0].env[] | select(.name == "ENTENTE_DOCUMENTS").value] == ["true"]'
   render --set operator.otlpEndpoint=http://collector:4318 --set operator.podLabels.team=a
   check "traces go where they are told" '[one("Deployment").spec.template.spec.containers[0].env[] | select(.name == "OTEL_EXPORTER_OTLP_ENDPOINT").value] == ["http://collector:4318"]'
+}
+
+admission() {
+  render
+  local webhook='one("ValidatingWebhookConfiguration").webhooks'
+  check "the webhook has one entry of a name that never changes" "$webhook | map(.name) == [\"admission.entente.dev\"]"
+  check "without an operator nothing is held up" "${webhook}[0] | .failurePolicy == \"Ignore\" and .timeoutSeconds <= 5 and .sideEffects == \"None\""
+  check "the chart leaves caBundle to the operator" "${webhook}[0].clientConfig | has(\"caBundle\") | not"
+  check "the chart leaves the content of the webhook's Secret to the operator" 'named("Secret"; "entente-operator-admission") | (has("data") or has("stringData")) | not'
+  check "every kind is judged, and its status is not" \
+    "(${webhook}[0].rules[0].resources) as \$r | (named(\"ClusterRole\"; \"entente-operator\").rules[0].resources) == \$r and (\$r | all(test(\"/\") | not))"
+  check "only a ServiceContract is asked about when it goes" "${webhook}[0].rules | map(select(.operations | index(\"DELETE\"))) | length == 1 and .[0].resources == [\"servicecontracts\"]"
+  check "kube-system and who asks for it are left out" "${webhook}[0].namespaceSelector.matchExpressions | map(.key) == [\"kubernetes.io/metadata.name\", \"entente.dev/admission\"] and (.[0].values | index(\"kube-system\")) != null"
+  check "what the operator does itself is left out" "${webhook}[0].matchConditions | any(.expression | contains(\"system:serviceaccount:entente-system:entente-operator\"))"
+  check "the Service leads to the port of the webhook" \
+    'named("Service"; "entente-operator-admission").spec.ports == [{name: "admission", port: 443, targetPort: "admission"}] and (one("Deployment").spec.template.spec.containers[0].ports | any(.name == "admission"))'
+  check "the operator may change that one webhook and make none" \
+    'named("ClusterRole"; "entente-operator-admission").rules == [{apiGroups: ["admissionregistration.k8s.io"], resources: ["validatingwebhookconfigurations"], resourceNames: ["entente-operator-admission"], verbs: ["get", "patch"]}]'
+  check "the operator reaches that one Secret" \
+    'named("Role"; "entente-operator-admission").rules == [{apiGroups: [""], resources: ["secrets"], resourceNames: ["entente-operator-admission"], verbs: ["get", "patch"]}]'
+  render --set admission.certManager.enabled=true
+  check "with cert-manager the operator only reads" \
+    'named("Role"; "entente-operator-admission").rules[0].verbs == ["get"] and (map(select(.kind == "ClusterRole" and .metadata.name == "entente-operator-admission")) == [])
+     and ([one("Deployment").spec.template.spec.containers[0].env[] | select(.name == "ENTENTE_ADMISSION_CERTIFICATES").value] == ["given"])'
+  check "cert-manager makes the Secret and injects its authority" \
+    'one("Certificate").spec.secretName == "entente-operator-admission" and one("Certificate").spec.issuerRef == {kind: "Issuer", name: "entente-operator-admission"} and (one("Issuer").spec | has("selfSigned"))
+     and one("ValidatingWebhookConfiguration").metadata.annotations."cert-manager.io/inject-ca-from" == "entente-system/entente-operator-admission" and (map(.kind) | index("Secret") | not)'
+  render --set admission.certManager.enabled=true --set admission.certManager.issuerRef.kind=ClusterIssuer --set admission.certManager.issuerRef.name=internal
+  check "an issuer that is there is used" 'one("Certificate").spec.issuerRef == {kind: "ClusterIssuer", name: "internal"} and (map(.kind) | index("Issuer") | not)'
+  render --set admission.enabled=false
+  check "without admission nothing of it is there" '[.. | strings | select(test("admission"; "i"))] == []'
 }
 
 refusals() {
@@ -190,6 +227,7 @@ refusals() {
   refused "an empty image is refused" "brokerImage" --set brokerImage=
   refused "a digest that is none is refused" "digest" --set operator.image.digest=sha256:12
   refused "a label that selectors rely on is refused" "operator.podLabels: \"app.kubernetes.io/name\" is set by the chart" --set 'operator.podLabels.app\.kubernetes\.io/name=x'
+  refused "a time-out that Kubernetes would refuse is refused" "timeoutSeconds" --set admission.timeoutSeconds=60
   refused "a null where a value is needed is refused" "brokerImage" --set brokerImage=null
   refused "a default Broker where Brokers may not run is refused, with the way out" "add \"entente-system\" to brokerNamespaces" --set 'brokerNamespaces={messaging}'
 }
@@ -226,6 +264,7 @@ lint "lint: everything on" --set networkPolicy.enabled=true --set metrics.servic
 crds_are_those_of_the_types
 defaults
 values
+admission
 refusals
 with_cluster
 echo "$passed passed, $failed failed"

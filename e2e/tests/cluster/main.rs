@@ -2,6 +2,7 @@
 //!
 //! They run one after another (`e2e/run.sh`): some kill what all need.
 
+mod admission;
 mod at_rest;
 mod chaos;
 mod client;

@@ -21,6 +21,7 @@ fn text(what: &impl Serialize) -> Result<String> {
 async fn i8_no_credential_is_anywhere_but_in_secrets() -> Result<()> {
     scene("secrecy", async |scene| {
         let cluster = &scene.cluster;
+        scene.without_admission().await?;
         // Something that works, something that is refused, and a broker that refuses: each has its own words to say.
         scene.create_ready("orders", json!({"maxLength": 5})).await?;
         scene

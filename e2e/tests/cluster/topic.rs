@@ -151,6 +151,7 @@ async fn i1_a_filter_changes_while_messages_flow() -> Result<()> {
 #[tokio::test]
 async fn a_filter_that_is_wrong_is_refused_with_its_place() -> Result<()> {
     scene("filter", async |scene| {
+        scene.without_admission().await?;
         topics(scene).create_ready("orders", json!({})).await?;
         let spec = |sql: &str| json!({"topicRef": {"name": "orders"}, "filter": {"sql": sql}});
         subscriptions(scene).create("mail", spec("amount == 5")).await?;

@@ -4,6 +4,7 @@
 //! modules are named after the steps. Nothing here does I/O, sleeps or reads a clock:
 //! `now` is always an argument, so every decision can be tested as a value.
 
+pub mod admission;
 pub mod breaker;
 pub mod client;
 pub mod cluster;

@@ -33,6 +33,8 @@ pub enum Command {
 pub enum ContractCommand {
     /// Compares two versions of a schema, or of a directory of schemas.
     Check(Check),
+    /// Writes a document of a ServiceContract: AsyncAPI, xRegistry, or a page to read.
+    Document(Document),
 }
 
 #[derive(Debug, Subcommand)]
@@ -82,6 +84,49 @@ pub struct Check {
     /// How the result is written.
     #[arg(short, long, value_enum, default_value = "human")]
     pub output: Output,
+}
+
+const DOCUMENT_HELP: &str = "\
+Exit codes:
+  0  written to the standard output
+  2  the file cannot be read, or holds no ServiceContract
+
+Examples:
+  kubectl entente contract document orders.yaml --format markdown
+  kubectl get servicecontract orders -o yaml | kubectl entente contract document - --format asyncapi -o yaml";
+
+#[derive(Debug, Args)]
+#[command(after_help = DOCUMENT_HELP)]
+pub struct Document {
+    /// A file with the ServiceContract, with or without its status, and the ConfigMaps that hold its schemas; `-` reads the standard input.
+    pub file: PathBuf,
+    /// What is written.
+    #[arg(long, value_enum)]
+    pub format: DocumentFormat,
+    /// How AsyncAPI and xRegistry are written.
+    #[arg(short, long, value_enum, default_value = "json")]
+    pub output: DocumentOutput,
+    /// Name of the ServiceContract, where the file holds several.
+    #[arg(long)]
+    pub name: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum DocumentFormat {
+    /// AsyncAPI 3.0.
+    Asyncapi,
+    /// An xRegistry document of messages and schemas.
+    Xregistry,
+    /// A page for people.
+    Markdown,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum DocumentOutput {
+    /// JSON.
+    Json,
+    /// YAML.
+    Yaml,
 }
 
 const TEST_HELP: &str = "\

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod contract;
+mod document;
 mod files;
 mod filter;
 mod output;
@@ -28,6 +29,7 @@ enum Outcome {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Contract(ContractCommand::Check(check)) => contract::check(&check),
+        Command::Contract(ContractCommand::Document(arguments)) => document::document(&arguments),
         Command::Filter(FilterCommand::Test(test)) => filter::test(&test),
     };
     ExitCode::from(outcome as u8)

@@ -246,3 +246,71 @@ fn a_message_comes_from_the_standard_input_as_well() {
     assert!(wrong.code == 2 && wrong.err.contains("body"), "{}", wrong.err);
     assert_eq!(run(&["filter", "test", "a = 1", "--message", "/nowhere"]).code, 2);
 }
+
+const CONTRACT: &str = r#"
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: schemas}
+data:
+  v1: '{"type":"object","properties":{"id":{"type":"string"}},"required":["id"]}'
+---
+apiVersion: entente.dev/v1alpha1
+kind: ServiceContract
+metadata: {name: orders}
+spec:
+  owner: team orders
+  operations: [{name: placed, action: Send}]
+  versions:
+    - name: v1
+      desiredState: Active
+      messages:
+        - operation: placed
+          format: JsonSchema
+          configMapRef: {name: schemas, key: v1}
+          sha256: 01cd3f6d2b50b6e3ef7d2e8bb3d9d1e8c8cf8bf9d4b8fdf2de65c6b1a5c6d7a1
+"#;
+
+/// With the hash of what the ConfigMap holds.
+fn contract(at: &Path) -> String {
+    let hash = entente_core::contract::schemas::sha256(V1);
+    let text = CONTRACT.replace("01cd3f6d2b50b6e3ef7d2e8bb3d9d1e8c8cf8bf9d4b8fdf2de65c6b1a5c6d7a1", &hash);
+    let held = r#"'{"type":"object","properties":{"id":{"type":"string"}},"required":["id"]}'"#;
+    write(&at.join("orders.yaml"), &text.replace(held, &format!("'{V1}'")))
+}
+
+#[test]
+fn documents_are_written_in_each_form() {
+    let file = contract(&directory("documents"));
+    let page = run(&["contract", "document", &file, "--format", "markdown"]);
+    assert!(page.code == 0 && page.out.starts_with("# orders\n"), "{}{}", page.out, page.err);
+    let json = run(&["contract", "document", &file, "--format", "asyncapi"]);
+    let document: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(document["asyncapi"], "3.0.0");
+    let yaml = run(&["contract", "document", &file, "--format", "asyncapi", "-o", "yaml"]);
+    assert_eq!(serde_yaml::from_str::<serde_json::Value>(&yaml.out).unwrap(), document);
+    let registry = run(&["contract", "document", &file, "--format", "xregistry"]);
+    assert!(registry.out.contains("\"messagegroups\""), "{}", registry.out);
+}
+
+#[test]
+fn what_is_no_contract_has_no_document() {
+    let at = directory("no-document");
+    for (text, word) in [
+        ("kind: Queue\n", "no ServiceContract"),
+        ("kind: ServiceContract\nspec: 5\n", "cannot be read"),
+        ("a: [", "error"),
+        (
+            "a: &a [x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e]\ng: [*f,*f,*f,*f,*f,*f,*f,*f,*f]\n",
+            "error",
+        ),
+    ] {
+        let file = write(&at.join("x.yaml"), text);
+        let ended = run(&["contract", "document", &file, "--format", "markdown"]);
+        assert!(ended.code == 2 && ended.err.contains(word), "{text}: {}", ended.err);
+    }
+    let missing = run_with_input(
+        &["contract", "document", "-", "--format", "asyncapi"],
+        &CONTRACT.replace("name: schemas}\ndata", "name: others}\ndata"),
+    );
+    assert!(missing.code == 2 && missing.err.contains("add the ConfigMap"), "{}", missing.err);
+}

@@ -50,7 +50,7 @@ mod tests {
         reader
     }
 
-    fn client(access: serde_json::Value) -> Client {
+    fn client(access: &serde_json::Value) -> Client {
         let mut client = Client::new("web", serde_json::from_value(json!({"access": [access]})).unwrap());
         client.metadata.namespace = Some("billing".into());
         client
@@ -70,18 +70,14 @@ mod tests {
             (json!({"name": "a", "subscriptionRef": {"name": "mail"}, "verbs": ["Receive"]}), "billing", false),
             (json!({"name": "a", "subscriptionRef": {"name": "other"}, "verbs": ["Receive"]}), "shop", false),
         ] {
-            assert_eq!(
-                depends(&client(access.clone()), &contract(namespace), &subscriptions()),
-                expected,
-                "{access} {namespace}"
-            );
+            assert_eq!(depends(&client(&access), &contract(namespace), &subscriptions()), expected, "{access} {namespace}");
         }
     }
 
     #[test]
     fn clients_that_may_send_are_named() {
         let (reader, mut writer) = reflector::store();
-        let mut client = client(json!({"name": "q", "queueRef": {"name": "q"}, "verbs": ["Send"]}));
+        let mut client = client(&json!({"name": "q", "queueRef": {"name": "q"}, "verbs": ["Send"]}));
         client.status = Some(serde_json::from_value(json!({"contracts": ["shop/orders/v1/cancel"]})).unwrap());
         writer.apply_watcher_event(&Event::Apply(client));
         assert_eq!(senders(&reader, "shop", "orders"), ["billing/web"]);

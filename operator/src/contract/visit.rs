@@ -60,7 +60,7 @@ mod tests {
 
     use super::*;
 
-    fn contract(ready: &str, versions: Value) -> ServiceContract {
+    fn contract(ready: &str, versions: &Value) -> ServiceContract {
         let at = "2026-01-01T00:00:00Z";
         let spec = json!({
             "owner": "orders",
@@ -88,9 +88,9 @@ mod tests {
             ("True", version("Sunset", true), None, 60),
             ("False", json!([]), None, 4),
         ] {
-            let found = again(&contract(ready, versions.clone()), look_again, minute);
+            let found = again(&contract(ready, &versions), look_again, minute);
             assert_eq!(found, Some(Action::requeue(Duration::from_secs(expected))), "{ready} {versions}");
         }
-        assert_eq!(again(&ServiceContract::new("c", contract("True", json!([])).spec), None, minute), None);
+        assert_eq!(again(&ServiceContract::new("c", contract("True", &json!([])).spec), None, minute), None);
     }
 }

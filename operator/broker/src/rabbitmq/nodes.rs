@@ -93,12 +93,12 @@ impl NodeAdmin for RabbitMq {
             .iter()
             .map(|Move { virtual_host, queue, to }| json!({"vhost": virtual_host, "queue": queue, "to": to}))
             .collect();
-        let moved: Moved = self.http.post_for(&place("leaders")?, &json!({"moves": moves})).await?;
+        let answer: Moved = self.http.post_for(&place("leaders")?, &json!({"moves": moves})).await?;
         let told = |failure| {
             let Failure { vhost, queue, reason } = failure;
             format!("{vhost}/{queue}: {reason}")
         };
-        Ok(moved.failed.into_iter().map(told).collect())
+        Ok(answer.failed.into_iter().map(told).collect())
     }
 
     async fn close_connections(&self, node: &str, most: u32) -> Result<u32, AdminError> {

@@ -12,6 +12,7 @@
 
 pub mod avro;
 pub mod conduct;
+pub mod documents;
 mod error;
 pub mod json_schema;
 pub mod lifecycle;
@@ -23,6 +24,7 @@ pub mod protobuf;
 pub mod ranks;
 pub mod reference;
 mod report;
+pub mod review;
 pub mod schemas;
 mod settle;
 pub mod spec;
@@ -131,11 +133,8 @@ pub struct Comparison {
 /// # Errors
 /// One of them is no schema of the format, is too large, or refers to something outside of it.
 pub fn check(old: &str, new: &str, how: Comparison) -> Result<Report, SchemaError> {
-    for (side, text) in [(Side::Old, old), (Side::New, new)] {
-        if text.len() > MAX_BYTES {
-            return Err(SchemaError::new(format!("{} bytes, the most are {MAX_BYTES}", text.len())).on(side));
-        }
-    }
+    fits(old).map_err(|error| error.on(Side::Old))?;
+    fits(new)?;
     match how.format {
         Format::JsonSchema => json_schema::check(old, new, how),
         Format::Avro => avro::check(old, new, how),
@@ -144,11 +143,22 @@ pub fn check(old: &str, new: &str, how: Comparison) -> Result<Report, SchemaErro
     }
 }
 
+/// Whether a text is short enough to be looked at.
+fn fits(text: &str) -> Result<(), SchemaError> {
+    if text.len() <= MAX_BYTES {
+        return Ok(());
+    }
+    Err(SchemaError::new(format!("{} bytes, the most are {MAX_BYTES}", text.len())))
+}
+
 /// Whether a text is a schema of a format, as a first version has nothing to be compared with.
 ///
 /// # Errors
 /// It is not.
 pub fn parse(text: &str, format: Format) -> Result<(), SchemaError> {
+    if format == Format::JsonSchema {
+        return fits(text).and_then(|()| json_schema::read(text));
+    }
     let how = Comparison { format, direction: Direction::Backward, policy: Policy::Strict, json_encoding: false };
     check(text, text, how).map(|_| ())
 }

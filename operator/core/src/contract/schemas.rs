@@ -172,7 +172,7 @@ mod tests {
     use super::super::testing::{contract, version};
     use super::*;
 
-    fn object(properties: Value, required: Value) -> Value {
+    fn object(properties: &Value, required: &Value) -> Value {
         json!({"type": "object", "properties": properties, "required": required})
     }
 
@@ -185,8 +185,8 @@ mod tests {
 
     #[test]
     fn what_old_readers_can_read_is_fed_to_them() {
-        let v1 = version("v1", "Active", object(json!({"id": {"type": "string"}}), json!(["id"])));
-        let v2 = version("v2", "Active", object(json!({"id": {"type": "string"}, "note": {"type": "string"}}), json!(["id"])));
+        let v1 = version("v1", "Active", object(&json!({"id": {"type": "string"}}), &json!(["id"])));
+        let v2 = version("v2", "Active", object(&json!({"id": {"type": "string"}, "note": {"type": "string"}}), &json!(["id"])));
         let assessment = assessed(json!([v1, v2]), true);
         assert_eq!((assessment.problem, assessment.feeds), (None, vec!["v1".to_owned()]));
         assert_eq!(assessment.sha256.map(|hash| hash.len()), Some(64));
@@ -194,8 +194,8 @@ mod tests {
 
     #[test]
     fn a_break_is_named_with_its_mend() {
-        let v1 = version("v1", "Active", object(json!({"id": {"type": "string"}}), json!(["id"])));
-        let v2 = version("v2", "Active", object(json!({"id": {"type": "integer"}}), json!(["id"])));
+        let v1 = version("v1", "Active", object(&json!({"id": {"type": "string"}}), &json!(["id"])));
+        let v2 = version("v2", "Active", object(&json!({"id": {"type": "integer"}}), &json!(["id"])));
         let assessment = assessed(json!([v1, v2]), true);
         let problem = assessment.problem.unwrap();
         assert!(problem.contains("with v1: placed /properties/id/type type"), "{problem}");
@@ -205,9 +205,9 @@ mod tests {
     /// A property that went and comes back with another type: compatible with the last version, and not with the one before.
     #[test]
     fn compatibility_with_the_last_version_does_not_carry_over() {
-        let v1 = version("v1", "Active", object(json!({"id": {"type": "string"}, "n": {"type": "string"}}), json!(["id"])));
-        let v2 = version("v2", "Active", object(json!({"id": {"type": "string"}}), json!(["id"])));
-        let v3 = version("v3", "Active", object(json!({"id": {"type": "string"}, "n": {"type": "integer"}}), json!(["id"])));
+        let v1 = version("v1", "Active", object(&json!({"id": {"type": "string"}, "n": {"type": "string"}}), &json!(["id"])));
+        let v2 = version("v2", "Active", object(&json!({"id": {"type": "string"}}), &json!(["id"])));
+        let v3 = version("v3", "Active", object(&json!({"id": {"type": "string"}, "n": {"type": "integer"}}), &json!(["id"])));
         let all = json!([v1, v2, v3]);
         assert!(assessed(all.clone(), true).problem.unwrap().contains("with v1"));
         let assessment = assessed(all, false);

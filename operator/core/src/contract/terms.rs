@@ -31,6 +31,26 @@ impl From<DeclaredAction> for Action {
     }
 }
 
+impl From<DeclaredPolicy> for Policy {
+    fn from(policy: DeclaredPolicy) -> Self {
+        match policy {
+            DeclaredPolicy::Lenient => Self::Lenient,
+            DeclaredPolicy::Strict => Self::Strict,
+        }
+    }
+}
+
+impl From<DesiredState> for lifecycle::DesiredState {
+    fn from(state: DesiredState) -> Self {
+        match state {
+            DesiredState::Draft => Self::Draft,
+            DesiredState::Active => Self::Active,
+            DesiredState::Deprecated => Self::Deprecated,
+            DesiredState::Retired => Self::Retired,
+        }
+    }
+}
+
 impl From<VersionState> for State {
     fn from(state: VersionState) -> Self {
         match state {
@@ -63,10 +83,7 @@ pub fn is_offered(state: VersionState) -> bool {
 /// How schemas of an operation are compared.
 pub fn comparison(how: &Compatibility, action: DeclaredAction, format: SchemaFormat) -> Comparison {
     let Compatibility { policy, transitive: _, json_encoding } = how;
-    let policy = match policy {
-        DeclaredPolicy::Lenient => Policy::Lenient,
-        DeclaredPolicy::Strict => Policy::Strict,
-    };
+    let policy = Policy::from(*policy);
     let direction = Action::from(action).direction();
     Comparison { format: format.into(), direction, policy, json_encoding: *json_encoding }
 }
@@ -88,12 +105,7 @@ pub fn rules(lifecycle: &Lifecycle) -> Result<Rules, TextError> {
 pub fn desired(version: &Version) -> Desired {
     let Version { name: _, desired_state, sunset_at, successor, reason, messages: _ } = version;
     Desired {
-        state: match desired_state {
-            DesiredState::Draft => lifecycle::DesiredState::Draft,
-            DesiredState::Active => lifecycle::DesiredState::Active,
-            DesiredState::Deprecated => lifecycle::DesiredState::Deprecated,
-            DesiredState::Retired => lifecycle::DesiredState::Retired,
-        },
+        state: (*desired_state).into(),
         sunset_at: sunset_at.as_ref().map(|at| at.0),
         successor: successor.clone(),
         reason: reason.clone(),

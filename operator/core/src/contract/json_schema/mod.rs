@@ -12,6 +12,7 @@ mod case;
 mod changes;
 mod decimal;
 mod finding;
+mod history;
 mod members;
 mod node;
 mod own;
@@ -21,15 +22,14 @@ mod prove;
 mod sample;
 mod validate;
 
+pub use self::history::History;
+
 use serde_json::Value;
 
-use self::case::Case;
-use self::finding::Finding;
 use self::node::{Id, Node, Reading};
-use self::prove::Prover;
 use self::validate::Validator;
 use super::text::json;
-use super::{Comparison, Policy, Report, SchemaError, Side, Way, Witness};
+use super::{Comparison, Policy, Report, SchemaError, Side};
 
 /// Most steps to validate one made-up message.
 const STEPS_OF_A_MESSAGE: u64 = 50_000;
@@ -39,26 +39,20 @@ const STEPS_OF_A_MESSAGE: u64 = 50_000;
 /// # Errors
 /// One of them is no JSON Schema, or is one that is not understood.
 pub fn check(old: &str, new: &str, how: Comparison) -> Result<Report, SchemaError> {
-    let old = json(old).map_err(|error| error.on(Side::Old))?;
-    let new = json(new)?;
-    let mut changes = Vec::new();
-    let mut witnesses = Vec::new();
-    let mut complete = true;
-    for way in how.direction.ways() {
-        let pair = Pair::read(&old, &new, *way, how.policy)?;
-        let (findings, whole) = pair.findings();
-        complete &= whole;
-        if !findings.is_empty() {
-            witnesses.extend(pair.witness(*way));
-        }
-        changes.extend(findings.into_iter().map(|finding| finding.change(*way)));
-    }
-    if complete {
-        let breaks: Vec<String> = changes.iter().map(|change| change.path.clone()).collect();
-        let touched = |path: &str| breaks.iter().any(|other| other == path || below(other, path) || below(path, other));
-        changes.extend(changes::changes(&old, &new).into_iter().filter(|change| !touched(&change.path)));
-    }
-    Ok(Report::new(changes, witnesses))
+    let mut history = History::new(how.policy);
+    let old = history.add(old).map_err(|error| error.on(Side::Old))?;
+    let new = history.add(new)?;
+    history.check(old, new, how.direction)
+}
+
+/// Whether a text is a JSON Schema.
+///
+/// # Errors
+/// It is not, or is one that is not understood.
+pub fn read(text: &str) -> Result<(), SchemaError> {
+    let mut history = History::new(Policy::Strict);
+    let version = history.add(text)?;
+    history.read(version)
 }
 
 fn below(inner: &str, outer: &str) -> bool {
@@ -90,47 +84,6 @@ pub fn is_valid(schema: &str, message: &Value) -> Result<Option<bool>, SchemaErr
 
 fn valid(nodes: &[Node], root: Id, message: &Value) -> Option<bool> {
     Validator { nodes, steps: &mut 0, most: STEPS_OF_A_MESSAGE, depth: 0 }.valid(root, message)
-}
-
-/// A writer's and a reader's schema.
-struct Pair {
-    nodes: Vec<Node>,
-    writer: Id,
-    reader: Id,
-    /// Both are the same text.
-    same: bool,
-}
-
-impl Pair {
-    fn read(old: &Value, new: &Value, way: Way, policy: Policy) -> Result<Self, SchemaError> {
-        let (readings, mut nodes) = (way.writer_reader(Reading::Writer, Reading::Reader), Vec::new());
-        let readings = if policy == Policy::Strict { (Reading::Exact, Reading::Exact) } else { readings };
-        let old_id = parse::parse(old, readings.0, &mut nodes).map_err(|error| error.on(Side::Old))?;
-        let new_id = parse::parse(new, readings.1, &mut nodes)?;
-        let (writer, reader) = way.writer_reader(old_id, new_id);
-        Ok(Self { nodes, writer, reader, same: old == new })
-    }
-
-    /// What stands in the way, and whether that is all.
-    fn findings(&self) -> (Vec<Finding>, bool) {
-        if self.same {
-            return (Vec::new(), true);
-        }
-        let mut prover = Prover::new(&self.nodes);
-        let findings = prover.within(&Case::of(&self.nodes, [self.writer]), self.reader, "");
-        (findings, !prover.spent())
-    }
-
-    fn witness(&self, way: Way) -> Option<Witness> {
-        let samples = sample::samples(&self.nodes, self.writer);
-        let shows = |value: &Value| {
-            valid(&self.nodes, self.writer, value) == Some(true) && valid(&self.nodes, self.reader, value) == Some(false)
-        };
-        let message = samples.into_iter().filter(shows).min_by_key(|value| value.to_string().len())?;
-        let (writer, reader) = way.writer_reader("old", "new");
-        let why = format!("valid under the {writer} version, refused by the {reader} one");
-        Some(Witness { way, message, why })
-    }
 }
 
 #[cfg(test)]

@@ -40,6 +40,8 @@ pub struct Prover<'a> {
     descents: usize,
     /// A branch is tried: cases are not told apart, as that is done around it.
     whole: bool,
+    /// It is being looked at whether a case lies within what it denies: to look again within that would try every order.
+    denying: bool,
     open: Vec<(Case, Id, usize)>,
     /// The first of `open` that was used, since somebody last asked.
     used: usize,
@@ -48,7 +50,17 @@ pub struct Prover<'a> {
 
 impl<'a> Prover<'a> {
     pub fn new(nodes: &'a [Node]) -> Self {
-        Self { nodes, steps: 0, depth: 0, descents: 0, whole: false, open: Vec::new(), used: usize::MAX, proven: HashSet::new() }
+        Self {
+            nodes,
+            steps: 0,
+            depth: 0,
+            descents: 0,
+            whole: false,
+            denying: false,
+            open: Vec::new(),
+            used: usize::MAX,
+            proven: HashSet::new(),
+        }
     }
 
     /// Whether a limit was met, so that the findings are not all.
@@ -60,8 +72,10 @@ impl<'a> Prover<'a> {
     pub fn part_within(&mut self, case: &Case, reader: Id, path: &str) -> Vec<Finding> {
         self.descents += 1;
         let whole = replace(&mut self.whole, false);
+        let denying = replace(&mut self.denying, false);
         let findings = self.within(case, reader, path);
         self.whole = whole;
+        self.denying = denying;
         self.descents -= 1;
         findings
     }
@@ -291,8 +305,11 @@ impl<'a> Prover<'a> {
             return false;
         }
         let case = Case { types, ..case.clone() };
-        for not in case.not.clone() {
-            if self.within(&case, not, "").is_empty() {
+        if !self.denying {
+            self.denying = true;
+            let denied = case.not.iter().any(|not| self.within(&case, *not, "").is_empty());
+            self.denying = false;
+            if denied {
                 return true;
             }
         }

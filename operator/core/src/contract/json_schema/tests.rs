@@ -1,5 +1,5 @@
 use super::*;
-use crate::contract::{Change, Direction, Format};
+use crate::contract::{Change, Direction, Format, Way};
 
 fn report(old: &str, new: &str, policy: Policy) -> Report {
     let how = Comparison { format: Format::JsonSchema, direction: Direction::Full, policy, json_encoding: false };
