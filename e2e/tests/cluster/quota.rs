@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use entente_crds::{Queue, Topic};
 use entente_e2e::object::{Objects, status};
-use entente_e2e::wait::seconds;
+use entente_e2e::wait::{holds, seconds};
 use serde_json::json;
 
 use super::external::{BROKER, broker_is, brokers, declare, main_login, main_uri, of, on, with_broker, write_secret};
@@ -35,6 +35,9 @@ async fn i7_a_namespace_takes_no_more_than_its_limits() -> Result<()> {
             queues.patch("free", json!({"spec": {"maxBytes": "1Mi"}})).await?;
             queues.create_ready(name, on(json!({"maxBytes": "1Mi", "deletionPolicy": "Delete"}))).await?;
         }
+        // The last one for dead letters comes a moment after its Queue is Ready.
+        let full = async || Ok(scene.broker.queue_names(&scene.namespace).await?.len() == 7);
+        holds("the namespace is full", seconds(20), full).await?;
         queues.create("d", on(json!({"maxBytes": "1Mi", "deletionPolicy": "Delete"}))).await?;
         let why = queues.refused("d", "BrokerRefused").await?;
         ensure!(why.contains("limit"), "{why}");

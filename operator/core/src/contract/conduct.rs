@@ -17,7 +17,7 @@ use crate::conditions::whole_second;
 const ROUNDING: SignedDuration = SignedDuration::from_secs(1);
 /// A date that was early enough when it was asked for is no longer so when the operator sees it, by as long as that takes, or as
 /// its clock is ahead. Up to so much it is moved later by the operator instead of being refused.
-const GRACE: SignedDuration = SignedDuration::from_mins(5);
+pub(super) const GRACE: SignedDuration = SignedDuration::from_mins(5);
 /// Retired versions that are remembered after they left the spec, so that their names are not used again.
 const REMEMBERED: usize = 48;
 

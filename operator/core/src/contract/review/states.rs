@@ -7,17 +7,19 @@ use jiff::{SignedDuration, Timestamp};
 use super::deletion::used_by;
 use super::durations::rules;
 use crate::admission::Judgement;
+use crate::contract::conduct::GRACE;
 use crate::contract::lifecycle::{Around, Outcome, Record, State, Use, step};
 use crate::contract::terms::desired;
 
-/// The controller looks at a change a little later than admission did. A date that is just far enough would then be too near.
+/// A date that is refused is answered with one that is far enough still when somebody has typed it.
 const HEAD_START: SignedDuration = SignedDuration::from_mins(1);
 
 /// Refuses states that the contract's rules do not allow, by the same state machine that moves versions.
 pub(super) fn review(old: Option<&ServiceContract>, new: &ServiceContract, now: Timestamp, judgement: &mut Judgement) {
     // What is wrong with them has been said.
     let Ok(rules) = rules(&new.spec.lifecycle) else { return };
-    let now = head_start(now);
+    // The controller moves a date that came a little too early, rather than refuse it: so it is not refused here either.
+    let (judged, told) = (now.saturating_sub(GRACE).unwrap_or(now), head_start(now));
     for (at, version) in new.spec.versions.iter().enumerate() {
         let was = old.and_then(|old| old.spec.versions.iter().find(|known| known.name == version.name));
         let from = match was {
@@ -46,8 +48,14 @@ pub(super) fn review(old: Option<&ServiceContract>, new: &ServiceContract, now: 
             use_: Use::Unknown,
             override_: None,
         };
-        let record = Record { state: from, ..Record::draft(now) };
-        if let Outcome::Refused(refusal) = step(&desired(version), Some(&record), &around, now).1 {
+        let refusal = |at: Timestamp| {
+            let record = Record { state: from, ..Record::draft(at) };
+            match step(&desired(version), Some(&record), &around, at).1 {
+                Outcome::Refused(refusal) => Some(refusal),
+                _ => None,
+            }
+        };
+        if let Some(refusal) = refusal(judged).and_then(|_| refusal(told)) {
             judgement.refuse(format!("version {}: {refusal}", version.name));
         }
     }
