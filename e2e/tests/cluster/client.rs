@@ -241,6 +241,8 @@ async fn on_schedule(scene: &Scene, name: &str) -> Result<()> {
     let long_ago = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(61);
     let made = json!({"metadata": {"annotations": {"entente.dev/rotated-at": long_ago.to_string()}}});
     scene.cluster.secrets(&scene.namespace).patch(&secret, &PatchParams::default(), &Patch::Merge(made)).await?;
+    // Secrets are not listened to: without a reason to look, it would be seen with the next resync.
+    patch(scene, name, json!({"spec": {"rotation": {"every": "59m"}}})).await?;
     until("the schedule brings a new password", seconds(20), async || {
         let new = binding(scene, name).await?;
         Ok((new.get("username")? != before.get("username")?).then_some(()))

@@ -9,8 +9,8 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use entente_core::contract::schemas::sha256;
 use entente_core::contract::review::{Kept, review};
+use entente_core::contract::schemas::sha256;
 use entente_crds::ServiceContract;
 use jiff::Timestamp;
 use serde_json::{Value, json};
