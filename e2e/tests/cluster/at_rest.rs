@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use entente_crds::Broker;
+use entente_e2e::cluster::SYSTEM;
+use entente_e2e::object::{Objects, status};
 use entente_e2e::scene::{Scene, scene};
 use entente_e2e::wait::{holds, seconds};
 use entente_e2e::{access_log, audit, operator};
@@ -12,6 +15,25 @@ const QUEUES: usize = 200;
 
 fn rest() -> Duration {
     seconds(std::env::var("ENTENTE_E2E_REST").ok().and_then(|text| text.parse().ok()).unwrap_or(180))
+}
+
+/// Waits until the Broker's status speaks of the namespaces that there are, and of this one as it is: it is told within a minute.
+async fn uses_are_told(scene: &Scene) -> Result<()> {
+    let queues = scene.broker.queue_names(&scene.namespace).await?.len();
+    let brokers: Objects<Broker> = Objects::of(&scene.cluster, SYSTEM);
+    holds("the Broker says what namespaces take", seconds(100), async || {
+        let told = status(&brokers.api.get("main").await?)["namespaces"].clone();
+        let told = told.as_array().cloned().unwrap_or_default();
+        let mut all_there = true;
+        for one in &told {
+            let name = one["name"].as_str().unwrap_or_default();
+            all_there &= scene.broker.get(&format!("vhosts/{name}")).await?.is_some();
+        }
+        let ours = |one: &serde_json::Value| one["name"] == scene.namespace.as_str() && one["queues"] == queues;
+        Ok(all_there && told.iter().any(ours))
+    })
+    .await
+    .map(drop)
 }
 
 /// Waits until nobody has written for a while: the last statistics are in.
@@ -66,6 +88,7 @@ async fn i6_nothing_is_written_at_rest_nor_by_a_restart() -> Result<()> {
         scene.create_many("q", QUEUES / 2, &json!({"deletionPolicy": "Delete"})).await?;
         scene.create_many("p", QUEUES / 2, &json!({"deletionPolicy": "Delete", "maxLength": 100})).await?;
         println!("{QUEUES} Queues Ready in {:?}", scene.all_ready(seconds(120)).await?);
+        uses_are_told(scene).await?;
         settle(scene).await?;
         let outcome = async {
             nothing_written(scene, &format!("{QUEUES} Queues at rest for {:?}", rest()), async || {
