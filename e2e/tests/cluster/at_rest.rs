@@ -19,9 +19,10 @@ fn rest() -> Duration {
 
 /// Waits until the Broker's status speaks of the namespaces that there are, and of this one as it is: it is told within a minute.
 async fn uses_are_told(scene: &Scene) -> Result<()> {
-    let queues = scene.broker.queue_names(&scene.namespace).await?.len();
     let brokers: Objects<Broker> = Objects::of(&scene.cluster, SYSTEM);
     holds("the Broker says what namespaces take", seconds(100), async || {
+        // Those for dead letters come a moment after their Queues are Ready.
+        let queues = scene.broker.queue_names(&scene.namespace).await?.len();
         let told = status(&brokers.api.get("main").await?)["namespaces"].clone();
         let told = told.as_array().cloned().unwrap_or_default();
         let mut all_there = true;
@@ -30,7 +31,7 @@ async fn uses_are_told(scene: &Scene) -> Result<()> {
             all_there &= scene.broker.get(&format!("vhosts/{name}")).await?.is_some();
         }
         let ours = |one: &serde_json::Value| one["name"] == scene.namespace.as_str() && one["queues"] == queues;
-        Ok(all_there && told.iter().any(ours))
+        Ok(queues == 2 * QUEUES && all_there && told.iter().any(ours))
     })
     .await
     .map(drop)
