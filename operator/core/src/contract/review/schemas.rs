@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use entente_crds::service_contract::{ConfigMapKey, MessageSchema, ServiceContractSpec};
 
 use crate::admission::Judgement;
-use crate::contract::schemas::sha256;
+use crate::contract::schemas::{references, sha256};
 use crate::contract::{Change, Effect, Format, Way};
 
 /// Where a schema is that is not in the contract: a ConfigMap of its namespace and a key.
@@ -48,12 +48,7 @@ impl Problem {
 
 /// The ConfigMaps that a contract's versions name.
 pub fn places(spec: &ServiceContractSpec) -> BTreeSet<Place> {
-    let messages = spec.versions.iter().flat_map(|version| &version.messages);
-    messages.filter_map(|message| message.config_map_ref.as_ref().map(place)).collect()
-}
-
-fn place(ConfigMapKey { name, key }: &ConfigMapKey) -> Place {
-    (name.clone(), key.clone())
+    references(&spec.versions).into_iter().collect()
 }
 
 /// The text of a schema. A ConfigMap that is absent and one that holds something else get one answer: whoever asks may not be
@@ -65,7 +60,7 @@ pub fn text<'a>(message: &'a MessageSchema, kept: &'a Kept) -> Result<&'a str, S
     }
     let Some(reference) = config_map_ref else { return Err("it has neither a schema nor a configMapRef".into()) };
     let ConfigMapKey { name, key } = reference;
-    match kept.get(&place(reference)) {
+    match kept.get(&(name.clone(), key.clone())) {
         None => Err(format!("ConfigMap {name} could not be read")),
         Some(Some(text)) if wanted.as_deref() == Some(sha256(text).as_str()) => Ok(text),
         Some(_) => Err(format!("ConfigMap {name} has no key {key} with that sha256")),
