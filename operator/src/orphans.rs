@@ -26,6 +26,8 @@ use crate::links::{Link, Links};
 
 /// A namespace that goes causes several changes, and its virtual host is not urgent.
 const SETTLE: Duration = Duration::from_secs(2);
+/// Wait after a look that failed.
+const RETRY: Duration = Duration::from_secs(5);
 /// Namespaces that a Broker's status speaks of.
 const TOLD: usize = 200;
 
@@ -55,6 +57,7 @@ impl Keeper {
                     Ok(due) => next = next.min(due.unwrap_or(next)),
                     Err(error) => {
                         tracing::debug!(broker = broker.name_any(), %error, "orphans not looked at; tried again");
+                        next = next.min(RETRY);
                     }
                 }
             }

@@ -34,7 +34,9 @@ async fn main() -> Result<()> {
         let topics: Objects<Topic> = Objects::of(&scene.cluster, &scene.namespace);
         topics.create_ready("orders", json!({"unrouted": "Discard"})).await?;
         // One for all: a Subscription is then one queue, and none has settings of its own.
-        Objects::<Queue>::of(&scene.cluster, &scene.namespace).create_ready("undeliverable", json!({"deletionPolicy": "Delete"})).await?;
+        Objects::<Queue>::of(&scene.cluster, &scene.namespace)
+            .create_ready("undeliverable", json!({"deletionPolicy": "Delete"}))
+            .await?;
         let mut made = 0;
         for size in SIZES {
             subscribe(scene, made, size, &mut report).await?;

@@ -9,7 +9,7 @@ use entente_core::topology::observed::ObservedVirtualHost;
 use entente_core::topology::plan::Action;
 use tokio::sync::Semaphore;
 
-use super::news::{Echoes, is_news};
+use super::news::{Echoes, is_news, is_there};
 
 /// Writes that one namespace may have under way: fewer than a Broker allows in all, so that a
 /// namespace with thousands of objects leaves room for the others (invariant I7).
@@ -24,8 +24,9 @@ pub struct Host {
     pub foundation: tokio::sync::Mutex<()>,
     /// Held from the look at what is left of the namespace's bytes to the end of what takes of them.
     pub bytes: tokio::sync::Mutex<()>,
-    /// Held while it is read for a visit, so that a thousand visits cause one read.
-    pub reading: tokio::sync::Mutex<()>,
+    /// Held while it is read. Of two reads at once the older could end last and bring back what is gone, and each would be
+    /// amended by writes from before it began.
+    reading: tokio::sync::Mutex<()>,
     /// Bounds this namespace's writes.
     pub writes: Semaphore,
     state: Mutex<State>,
@@ -39,9 +40,8 @@ struct State {
     granted: bool,
     /// `None` where it does not exist, or was not read.
     observed: Option<ObservedVirtualHost>,
-    /// Actions that succeeded while a read was under way.
-    since_read_began: Vec<Action>,
-    reads: usize,
+    /// Actions that succeeded while a read was under way; `None` while none is.
+    since_read_began: Option<Vec<Action>>,
     /// Number of the read that began last, and of the newest one that has finished.
     begun: u64,
     finished: u64,
@@ -93,8 +93,8 @@ impl Host {
     /// Notes an action that succeeded.
     pub fn note(&self, action: &Action) {
         let mut state = self.state();
-        if state.reads > 0 {
-            state.since_read_began.push(action.clone());
+        if let Some(since) = &mut state.since_read_began {
+            since.push(action.clone());
         }
         if state.known && matches!(action, Action::CreateVirtualHost(_)) {
             state.observed.get_or_insert_default();
@@ -116,6 +116,11 @@ impl Host {
         is_news(event, observed.as_ref(), echoes, Instant::now())
     }
 
+    /// Whether that is observed whose end an event tells of.
+    pub fn contradicts(&self, event: &BrokerEvent) -> bool {
+        self.look(|seen| seen.is_some_and(|seen| is_there(event, seen)))
+    }
+
     /// Number of the read that began last.
     pub fn reads_begun(&self) -> u64 {
         self.state().begun
@@ -126,20 +131,22 @@ impl Host {
         self.state().finished > begun
     }
 
-    /// Begins a read. What is written from now on is not in its answer, or perhaps is.
-    pub fn begin_read(&self) -> Read<'_> {
+    /// Begins a read, when the one under way is over. What is written from now on is not in its answer, or perhaps is.
+    pub async fn begin_read(&self) -> Read<'_> {
+        let alone = self.reading.lock().await;
         let mut state = self.state();
-        state.reads += 1;
+        state.since_read_began = Some(Vec::new());
         state.begun += 1;
-        Read { host: self, number: state.begun }
+        Read { host: self, number: state.begun, _alone: alone }
     }
 }
 
 /// A read under way. Dropped without an answer, it changes nothing.
 #[derive(Debug)]
 pub struct Read<'a> {
-    host: &'a Host,
+    pub(super) host: &'a Host,
     number: u64,
+    _alone: tokio::sync::MutexGuard<'a, ()>,
 }
 
 impl Read<'_> {
@@ -149,7 +156,7 @@ impl Read<'_> {
     pub fn finish(self, answer: Option<ObservedVirtualHost>) -> Affected {
         let mut state = self.host.state();
         let mut new = answer;
-        for action in &state.since_read_began {
+        for action in state.since_read_began.iter().flatten() {
             match action {
                 Action::CreateVirtualHost(_) => {
                     new.get_or_insert_default();
@@ -173,11 +180,7 @@ impl Read<'_> {
 
 impl Drop for Read<'_> {
     fn drop(&mut self) {
-        let mut state = self.host.state();
-        state.reads = state.reads.saturating_sub(1);
-        if state.reads == 0 {
-            state.since_read_began.clear();
-        }
+        self.host.state().since_read_began = None;
     }
 }
 
@@ -198,43 +201,57 @@ mod tests {
         host.look(|seen| seen.is_some_and(|seen| seen.queues.contains_key(name)))
     }
 
-    #[test]
-    fn a_write_during_a_read_is_not_forgotten() {
+    #[tokio::test]
+    async fn a_write_during_a_read_is_not_forgotten() {
         let host = Host::new("shop");
-        let read = host.begin_read();
+        let read = host.begin_read().await;
         host.note(&Action::CreateVirtualHost(virtual_host("shop", "u")));
         host.note(&declare("q"));
         read.finish(None);
         assert!(has(&host, "q"));
     }
 
-    #[test]
-    fn a_deletion_during_a_read_is_not_undone() {
+    #[tokio::test]
+    async fn a_deletion_during_a_read_is_not_undone() {
         let host = Host::new("shop");
         let mut answer = ObservedVirtualHost::default();
         answer.note(&declare("q"));
-        let read = host.begin_read();
+        let read = host.begin_read().await;
         host.note(&Action::DeleteQueue { name: "q".into() });
         read.finish(Some(answer));
         assert!(!has(&host, "q"));
     }
 
-    #[test]
-    fn writes_before_a_read_do_not_hide_what_it_finds() {
+    #[tokio::test]
+    async fn writes_before_a_read_do_not_hide_what_it_finds() {
         let host = Host::new("shop");
-        host.begin_read().finish(Some(ObservedVirtualHost::default()));
+        host.begin_read().await.finish(Some(ObservedVirtualHost::default()));
         host.note(&declare("q"));
-        let found = host.begin_read().finish(Some(ObservedVirtualHost::default()));
+        let found = host.begin_read().await.finish(Some(ObservedVirtualHost::default()));
         assert!(!has(&host, "q"));
         assert!(found.structure.contains(&Owner::Queue("q".into())));
     }
 
-    #[test]
-    fn i5_a_read_that_failed_changes_nothing() {
+    /// Otherwise the one that began first could end last, with what is long gone.
+    #[tokio::test]
+    async fn reads_do_not_overlap() {
         let host = Host::new("shop");
-        host.begin_read().finish(Some(ObservedVirtualHost::default()));
+        let first = host.begin_read().await;
+        let mut second = std::pin::pin!(host.begin_read());
+        assert!(futures::poll!(&mut second).is_pending());
         host.note(&declare("q"));
-        drop(host.begin_read());
+        first.finish(Some(ObservedVirtualHost::default()));
+        // What was written before it began does not amend its answer.
+        second.await.finish(Some(ObservedVirtualHost::default()));
+        assert!(!has(&host, "q"));
+    }
+
+    #[tokio::test]
+    async fn i5_a_read_that_failed_changes_nothing() {
+        let host = Host::new("shop");
+        host.begin_read().await.finish(Some(ObservedVirtualHost::default()));
+        host.note(&declare("q"));
+        drop(host.begin_read().await);
         assert!(has(&host, "q"));
     }
 }

@@ -16,7 +16,7 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
-use super::host::Host;
+use super::host::{Host, Read};
 use super::users::Users;
 use super::wakers::Wakers;
 use crate::metrics::{Call, Metrics};
@@ -183,27 +183,26 @@ impl Link {
         if host.is_known() {
             return Ok(());
         }
-        let _one_at_a_time = host.reading.lock().await;
+        let read = host.begin_read().await;
         if host.is_known() {
             return Ok(());
         }
-        self.read_into(host).await
+        self.finish(read).await
     }
 
     /// Reads a virtual host now, for a decision that what was seen earlier is not good enough for. Callers that come
     /// while one reads share the read that begins after it.
     pub async fn refresh(&self, host: &Host) -> Result<(), LinkError> {
         let asked = host.reads_begun();
-        let _one_at_a_time = host.reading.lock().await;
+        let read = host.begin_read().await;
         if host.was_read_since(asked) {
             return Ok(());
         }
-        self.read_into(host).await
+        self.finish(read).await
     }
 
-    async fn read_into(&self, host: &Host) -> Result<(), LinkError> {
-        let read = host.begin_read();
-        let answer = self.read(|admin| admin.read_virtual_host(&host.name)).await?;
+    async fn finish(&self, read: Read<'_>) -> Result<(), LinkError> {
+        let answer = self.read(|admin| admin.read_virtual_host(&read.host.name)).await?;
         read.finish(answer);
         Ok(())
     }
@@ -310,7 +309,7 @@ mod tests {
     async fn fresh_looks_are_shared_and_still_begin_after_they_were_asked_for() {
         let (broker, link) = link();
         let host = link.host("shop");
-        let under_way = host.reading.lock().await;
+        let under_way = host.begin_read().await;
         let mut looks = std::pin::pin!(join_all((0..1_000).map(|_| link.refresh(&host))));
         assert!(futures::poll!(&mut looks).is_pending(), "they wait for the read that is under way");
         drop(under_way);

@@ -43,20 +43,30 @@ impl Echoes {
 /// Whether an event can mean that the virtual host is not as it was last observed, our own writes included.
 pub fn is_news(event: &BrokerEvent, observed: Option<&ObservedVirtualHost>, echoes: &mut Echoes, now: Instant) -> bool {
     let (Some(observed), Some(name)) = (observed, event.name.as_deref()) else { return true };
-    let detail = |key: &str| event.details.get(key).cloned().unwrap_or_default();
     match event.kind.as_str() {
         // What we deleted ourselves is no longer observed.
+        "queue.deleted" | "policy.cleared" | "exchange.deleted" | "binding.deleted" => is_there(event, observed),
+        "policy.set" => !echoes.hear(name, now),
+        _ => true,
+    }
+}
+
+/// Whether that is observed whose end an event tells of. Right after a read this means that the node that was read has
+/// not heard of it yet, which a loaded cluster may take a while for.
+pub fn is_there(event: &BrokerEvent, observed: &ObservedVirtualHost) -> bool {
+    let Some(name) = event.name.as_deref() else { return false };
+    let detail = |key: &str| event.details.get(key).cloned().unwrap_or_default();
+    match event.kind.as_str() {
         "queue.deleted" => observed.queues.contains_key(name),
         "policy.cleared" => observed.policies.contains_key(name),
         "exchange.deleted" => observed.exchanges.contains_key(name),
-        // The event does not tell the arguments in a form that compares: whatever else is bound alike makes it news.
+        // The event does not tell the arguments in a form that compares: whatever else is bound alike is taken for it.
         "binding.deleted" => {
             let (source, key) = (detail("source-name"), detail("routing-key"));
             let alike = |seen: &Binding| seen.source == source && seen.destination == name && seen.routing_key == key;
             observed.bindings.iter().any(alike)
         }
-        "policy.set" => !echoes.hear(name, now),
-        _ => true,
+        _ => false,
     }
 }
 

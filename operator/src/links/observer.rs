@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use entente_broker::admin::BrokerAdmin;
+use entente_broker::amqp::BrokerEvent;
 use entente_core::topology::affected::{Affected, present};
 use entente_core::topology::names::Owner;
 use entente_core::topology::observed::ObservedVirtualHost;
@@ -17,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::events::{self, Heard};
-use super::gathered::Gathered;
+use super::gathered::{Batch, Gathered};
 use super::host::Host;
 use super::link::Link;
 use super::registry::{Access, Observation};
@@ -93,23 +94,14 @@ impl Observer {
                         }
                     }
                     // What happened while nobody listened is not known.
-                    Heard::Connected => self.read_all().await,
+                    Heard::Connected => self.read_all(&mut gathered).await,
                 },
-                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                    let events = gathered.take(Instant::now());
-                    let concerned = |host: &Arc<Host>| {
-                        events.get(&host.name).is_some_and(|events| {
-                            // Each is asked, not only the first: the echoes of our own writes are counted.
-                            events.iter().filter(|event| host.is_news(event)).count() > 0
-                        })
-                    };
-                    self.read(self.link.hosts().into_iter().filter(concerned).collect()).await;
-                }
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.answer(&mut gathered).await,
                 () = sleep_until(users_due.unwrap_or_else(Instant::now)), if users_due.is_some() => {
                     users_due = None;
                     self.read_users().await;
                 }
-                _ = resync.tick() => self.read_all().await,
+                _ = resync.tick() => self.read_all(&mut gathered).await,
                 _ = figures.tick() => {
                     if !self.activity.is_busy() || figures_read.elapsed() >= FIGURES_AT_LEAST_EVERY {
                         figures_read = Instant::now();
@@ -121,9 +113,36 @@ impl Observer {
         }
     }
 
-    async fn read_all(&self) {
-        self.read(self.link.hosts()).await;
+    async fn read_all(&self, gathered: &mut Gathered) {
+        let read = |host: Arc<Host>| async move { (!self.read_host(&host).await).then(|| host.name.clone()) };
+        let failed: Vec<_> = stream::iter(self.link.hosts()).map(read).buffer_unordered(READS_AT_ONCE).collect().await;
+        failed.into_iter().flatten().for_each(|name| gathered.unread(name));
         self.read_users().await;
+    }
+
+    /// Reads what was heard of, and notes what must be read again.
+    async fn answer(&self, gathered: &mut Gathered) {
+        let mut batches = gathered.take(Instant::now());
+        let of_interest: Vec<_> = self
+            .link
+            .hosts()
+            .into_iter()
+            .filter_map(|host| {
+                let mut batch = batches.remove(&host.name)?;
+                let mut news = std::mem::take(&mut batch.doubtful);
+                // Each is asked, not only the first: the echoes of our own writes are counted.
+                news.extend(std::mem::take(&mut batch.fresh).into_iter().filter(|event| host.is_news(event)));
+                (batch.unread || !news.is_empty()).then_some((host, batch, news))
+            })
+            .collect();
+        let read = |(host, batch, mut news): (Arc<Host>, Batch, Vec<BrokerEvent>)| async move {
+            let failed = !self.read_host(&host).await;
+            // At once, before its owner can make it anew: what is there now is there by an old answer.
+            news.retain(|event| failed || host.contradicts(event));
+            batch.again(news, failed).map(|batch| (host.name.clone(), batch))
+        };
+        let again: Vec<_> = stream::iter(of_interest).map(read).buffer_unordered(READS_AT_ONCE).collect().await;
+        again.into_iter().flatten().for_each(|(name, batch)| gathered.put_back(name, batch));
     }
 
     /// One read serves all Clients. Without a Client nobody needs it.
@@ -137,23 +156,22 @@ impl Observer {
         }
     }
 
-    async fn read(&self, hosts: Vec<Arc<Host>>) {
-        stream::iter(hosts).for_each_concurrent(READS_AT_ONCE, |host| self.read_host(host)).await;
-    }
-
-    async fn read_host(&self, host: Arc<Host>) {
-        let read = host.begin_read();
+    /// Whether it could be read.
+    async fn read_host(&self, host: &Host) -> bool {
+        let read = host.begin_read().await;
         match self.link.read(|admin| admin.read_virtual_host(&host.name)).await {
             Ok(answer) => {
                 self.metrics.resyncs.inc();
                 let found = read.finish(answer);
-                self.wake(&host, &found);
+                self.wake(host, &found);
+                return true;
             }
             Err(error) if error.is_outage() => {
                 tracing::debug!(broker = self.link.key, virtual_host = host.name, %error, "not read");
             }
             Err(error) => tracing::warn!(broker = self.link.key, virtual_host = host.name, %error, "not read"),
         }
+        false
     }
 
     async fn read_figures(&self, stale: &mut VecDeque<(String, Owner)>) {
@@ -162,7 +180,7 @@ impl Observer {
                 continue;
             }
             let seen_at = Timestamp::now();
-            let read = host.begin_read();
+            let read = host.begin_read().await;
             let queues = match self.link.read(|admin| admin.read_queues(&host.name)).await {
                 Ok(queues) => queues,
                 Err(error) => {
@@ -213,5 +231,100 @@ impl Observer {
         for owner in structure.union(figures) {
             self.wakers.wake(&host.name, owner);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use entente_broker::admin::AdminError;
+    use entente_broker::fake::FakeBroker;
+    use entente_broker::rabbitmq::Endpoint;
+    use entente_core::topology::model::{Arguments, ExchangeDeclaration};
+    use entente_core::topology::plan::Action;
+    use kube::runtime::reflector::ObjectRef;
+
+    use super::super::wakers::Woken;
+    use super::*;
+
+    const EXCHANGE: &str = "topic.orders";
+
+    fn observer() -> (Arc<FakeBroker>, Observer, Woken) {
+        let broker = Arc::new(FakeBroker::default());
+        let admin: Arc<dyn BrokerAdmin> = broker.clone();
+        let (wakers, woken) = Wakers::new();
+        let link = Arc::new(Link::new("a/main".into(), "u".into(), admin, wakers.clone(), Metrics::default()));
+        let (uri, username, password) = (String::new(), String::new(), String::new());
+        let endpoint = Endpoint { uri, username, password, ca_pem: None, address: None };
+        let observer = Observer {
+            link,
+            access: Access { endpoint, host: String::new(), amqp_port: 0, amqp_tls: false, external: false },
+            replica: String::new(),
+            observation: Observation { resync: Duration::from_mins(1), events: true },
+            activity: Activity::default(),
+            metrics: Metrics::default(),
+            wakers,
+        };
+        (broker, observer, woken)
+    }
+
+    fn exchange_there(broker: &FakeBroker) {
+        let declared = ExchangeDeclaration { name: EXCHANGE.into(), kind: "x-sql".into(), arguments: Arguments::new() };
+        broker.tamper("shop", |host| host.note(&Action::DeclareExchange(declared.clone())));
+    }
+
+    fn deleted() -> BrokerEvent {
+        let (virtual_host, name) = (Some("shop".to_owned()), Some(EXCHANGE.to_owned()));
+        BrokerEvent { kind: "exchange.deleted".into(), virtual_host, name, at: None, details: [].into() }
+    }
+
+    async fn when_due(observer: &Observer, gathered: &mut Gathered) {
+        tokio::time::sleep_until(gathered.due().unwrap()).await;
+        observer.answer(gathered).await;
+    }
+
+    /// Otherwise it would be missed until the next resync.
+    #[tokio::test]
+    async fn a_deletion_that_the_node_asked_has_not_heard_of_yet_is_found() {
+        let (broker, observer, mut woken) = observer();
+        exchange_there(&broker);
+        observer.link.know(&observer.link.host("shop")).await.unwrap();
+        let mut gathered = Gathered::default();
+        gathered.add(deleted());
+        when_due(&observer, &mut gathered).await;
+        assert!(woken.topics.try_recv().is_err(), "it is still there by that answer");
+        broker.tamper("shop", |host| drop(host.exchanges.remove(EXCHANGE)));
+        when_due(&observer, &mut gathered).await;
+        assert_eq!(woken.topics.try_recv().unwrap(), ObjectRef::new("orders").within("shop"));
+        assert_eq!(gathered.due(), None);
+    }
+
+    #[tokio::test]
+    async fn a_read_that_failed_loses_no_event() {
+        let (broker, observer, mut woken) = observer();
+        exchange_there(&broker);
+        observer.link.know(&observer.link.host("shop")).await.unwrap();
+        broker.tamper("shop", |host| drop(host.exchanges.remove(EXCHANGE)));
+        broker.fail_with(Some(AdminError::Unreachable("refused".into())));
+        let mut gathered = Gathered::default();
+        gathered.add(deleted());
+        when_due(&observer, &mut gathered).await;
+        assert!(woken.topics.try_recv().is_err());
+        broker.fail_with(None);
+        when_due(&observer, &mut gathered).await;
+        assert_eq!(woken.topics.try_recv().unwrap(), ObjectRef::new("orders").within("shop"));
+        assert_eq!(gathered.due(), None);
+    }
+
+    /// Our own deletions and those of what is observed no more cause no read.
+    #[tokio::test]
+    async fn i6_what_is_no_news_is_not_read() {
+        let (broker, observer, _woken) = observer();
+        broker.tamper("shop", |_| {});
+        observer.link.know(&observer.link.host("shop")).await.unwrap();
+        let before = broker.calls();
+        let mut gathered = Gathered::default();
+        gathered.add(deleted());
+        when_due(&observer, &mut gathered).await;
+        assert_eq!((broker.calls(), gathered.due()), (before, None));
     }
 }
