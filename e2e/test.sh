@@ -9,7 +9,7 @@ what=${1:-all}
 case $what in all|check|lint) ;; *) echo "usage: test.sh [all|check|lint]" >&2; exit 2 ;; esac
 LOGS=$ROOT/target/test
 mkdir -p "$LOGS"
-passed=0 failed=0 summary=()
+passed=0 failed=0 summary=() failures=()
 
 # part NAME COMMAND…: counts what the command's output counts; one that counts nothing counts as one. A part that fails without naming
 # a failed test crashed: that is a failure too.
@@ -28,11 +28,22 @@ part() {
   passed=$((passed + ok)) failed=$((failed + bad))
   summary+=("$(printf '%-28s %5d passed %3d failed %5d s' "$name" "$ok" "$bad" $((SECONDS - begin)))")
   note "$name: $ok passed, $bad failed, $((SECONDS - begin)) s"
+  [ "$bad" = 0 ] || mapfile -t -O "${#failures[@]}" failures < <(told "$log")
   [ "$bad" = 0 ]
+}
+
+# told LOG: each failed test with the error that it ended with, as far as the log tells.
+told() {
+  awk '
+    /^test [^ ]+ \.\.\. / { test = $2; error = "" }
+    /Error: / { error = substr($0, index($0, "Error: ")) }
+    /(^|\.\.\. )FAILED$/ { print test ": " error }
+    /^FAIL |^error/ { print }' "$1" | cut -c1-400 | head -n 30
 }
 
 finish() {
   echo
+  if [ "${#failures[@]}" != 0 ]; then printf 'failed: %s\n' "${failures[@]}"; echo; fi
   printf '%s\n' "${summary[@]}"
   echo
   echo "$passed passed, $failed failed"
