@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
-use super::machine::{number_of, processes, script, signal};
+use super::machine::{execute, number_of, processes, script, signal};
 use super::redundancy::{self, BrokerNode};
 use crate::chance::Chance;
 use crate::cluster::{Cluster, SYSTEM};
@@ -22,11 +22,22 @@ const RABBITMQ: &str = "beam.smp";
 /// Replicas of the operator before it was scaled to 0: on the Deployment itself, so that another run can bring them back.
 const REPLICAS: &str = "entente.dev/chaos-replicas";
 
+/// More than any disk has free.
+const DISK_IS_FULL: &str = "rabbit_disk_monitor:set_disk_free_limit(1000000000000000).";
+const DISK_AS_CONFIGURED: &str =
+    "{ok, Limit} = application:get_env(rabbit, disk_free_limit), rabbit_disk_monitor:set_disk_free_limit(Limit).";
+
 /// A kind of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Nemesis {
     /// SIGKILL to RabbitMQ's process.
     Kill,
+    /// SIGKILL to two of three at once: nobody has a majority until one is back.
+    KillTwo,
+    /// SIGKILL to all nodes at once.
+    KillAll,
+    /// The node says that its disk is full, for 5 to 15 s: RabbitMQ then takes no messages anywhere.
+    DiskAlarm,
     /// The pod is deleted, with its grace period.
     PodDelete,
     /// RabbitMQ's process is stopped for 1, 5 or 30 s, and goes on.
@@ -49,8 +60,11 @@ pub enum Nemesis {
 
 impl Nemesis {
     /// Every one.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Kill,
+        Self::KillTwo,
+        Self::KillAll,
+        Self::DiskAlarm,
         Self::PodDelete,
         Self::Stop,
         Self::Partition,
@@ -66,6 +80,9 @@ impl Nemesis {
     pub fn name(self) -> &'static str {
         match self {
             Self::Kill => "kill",
+            Self::KillTwo => "kill-two",
+            Self::KillAll => "kill-all",
+            Self::DiskAlarm => "disk-alarm",
             Self::PodDelete => "pod-delete",
             Self::Stop => "stop",
             Self::Partition => "partition",
@@ -86,7 +103,8 @@ impl Nemesis {
     /// Plans a failure: how long it lasts is the seed's choice.
     pub fn plan(self, victim: BrokerNode, chance: &mut Chance) -> Result<Fault> {
         let lasts = match self {
-            Self::Kill | Self::PodDelete | Self::Switchover | Self::Rolling => Duration::ZERO,
+            Self::Kill | Self::KillTwo | Self::KillAll | Self::PodDelete | Self::Switchover | Self::Rolling => Duration::ZERO,
+            Self::DiskAlarm => Duration::from_millis(5_000 + chance.below(10_000)),
             Self::RollingOperator => Duration::from_millis(1_000 + chance.below(19_000)),
             Self::Stop => seconds(*[1, 5, 30].get(chance.index(3)?).context("three lengths")?),
             Self::Partition | Self::NodeKill => Duration::from_millis(10_000 + chance.below(10_000)),
@@ -131,6 +149,9 @@ impl Fault {
             Nemesis::ApiServer => script("apiserver.sh", &["stop"]).await.map(drop),
             Nemesis::Operator => no_operator(cluster).await,
             Nemesis::Kill
+            | Nemesis::KillTwo
+            | Nemesis::KillAll
+            | Nemesis::DiskAlarm
             | Nemesis::PodDelete
             | Nemesis::Stop
             | Nemesis::Partition
@@ -154,6 +175,9 @@ impl Fault {
         let rabbitmq = || processes(&self.victim.uid, RABBITMQ);
         match self.nemesis {
             Nemesis::Kill | Nemesis::ApiServer | Nemesis::Operator => signal("KILL", &rabbitmq()?).await,
+            Nemesis::KillTwo => kill_with(cluster, &self.victim, 1).await,
+            Nemesis::KillAll => kill_with(cluster, &self.victim, usize::MAX).await,
+            Nemesis::DiskAlarm => execute(SYSTEM, &self.victim.pod, &["rabbitmqctl", "-q", "eval", DISK_IS_FULL]).await.map(drop),
             Nemesis::Stop => signal("STOP", &rabbitmq()?).await,
             Nemesis::PodDelete => {
                 cluster.pods(SYSTEM).delete(&self.victim.pod, &DeleteParams::default()).await?;
@@ -175,7 +199,8 @@ impl Fault {
                 operator::kill_leader(&scene.cluster).await?;
                 planned::restarted(&scene.cluster, asked()?).await.map(drop)
             }
-            Nemesis::Kill => Ok(()),
+            Nemesis::Kill | Nemesis::KillTwo | Nemesis::KillAll => Ok(()),
+            Nemesis::DiskAlarm => disk_has_room(&self.victim.pod).await,
             Nemesis::PodDelete => redundancy::replaced(scene, &self.victim).await,
             Nemesis::Stop => signal("CONT", &processes(&self.victim.uid, RABBITMQ)?).await,
             Nemesis::Partition => script("node.sh", &["heal", number_of(&self.victim.machine)?]).await.map(drop),
@@ -184,6 +209,19 @@ impl Fault {
             Nemesis::Operator => operator_again(&scene.cluster).await,
         }
     }
+}
+
+/// SIGKILL to this node and so many others, in one call.
+async fn kill_with(cluster: &Cluster, victim: &BrokerNode, others: usize) -> Result<()> {
+    let mut doomed = processes(&victim.uid, RABBITMQ)?;
+    for node in redundancy::nodes(cluster).await?.iter().filter(|node| node.uid != victim.uid).take(others) {
+        doomed.extend(processes(&node.uid, RABBITMQ)?);
+    }
+    signal("KILL", &doomed).await
+}
+
+async fn disk_has_room(pod: &str) -> Result<()> {
+    execute(SYSTEM, pod, &["rabbitmqctl", "-q", "eval", DISK_AS_CONFIGURED]).await.map(drop)
 }
 
 async fn no_operator(cluster: &Cluster) -> Result<()> {
@@ -235,6 +273,7 @@ async fn wake(cluster: &Cluster) -> Result<()> {
         if !stopped.is_empty() {
             // It may end at this very moment.
             let _ = signal("CONT", &stopped).await;
+            let _ = disk_has_room(&node.pod).await;
         }
     }
     Ok(())

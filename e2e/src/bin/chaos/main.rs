@@ -25,6 +25,9 @@ of its own, and in the end repairs everything and removes the namespace: also af
 
 Nemeses:
   kill        kill -9 of RabbitMQ's process
+  kill-two    the same of two nodes at once
+  kill-all    the same of all nodes at once
+  disk-alarm  the node says that its disk is full, for 5 to 15 s: no messages are taken
   pod-delete  the pod is deleted, with its grace period
   stop        the process is stopped (SIGSTOP) for 1, 5 or 30 s
   partition   the Kubernetes node is cut off for 10 to 20 s
