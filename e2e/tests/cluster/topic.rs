@@ -290,13 +290,18 @@ async fn taps_of_a_queue_get_copies() -> Result<()> {
         send_to(&scene.broker, &scene.namespace, "/exchanges/queue.orders", vec![order(1, "NL", 1)]).await?;
         ensure!(drain(&scene.broker, &scene.namespace, "orders").await? == ["m1"]);
         ensure!(drain(&scene.broker, &scene.namespace, "audit").await? == ["m1"]);
-        // Without the tap the same address works, and there is no copy.
+        // Without the tap the same address works, and there is no copy. A node of the broker may hear a moment later than
+        // the one that was asked that the binding is gone.
         queues(scene).patch("orders", json!({"spec": {"taps": null}})).await?;
         queues(scene).ready("orders", seconds(20)).await?;
-        send_to(&scene.broker, &scene.namespace, "/exchanges/queue.orders", vec![order(2, "NL", 1)]).await?;
-        ensure!(drain(&scene.broker, &scene.namespace, "orders").await? == ["m2"]);
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        ensure!(scene.messages("audit").await? == Some(0), "a copy was made without a tap");
+        holds("there is no copy any more", seconds(10), async || {
+            send_to(&scene.broker, &scene.namespace, "/exchanges/queue.orders", vec![order(2, "NL", 1)]).await?;
+            ensure!(drain(&scene.broker, &scene.namespace, "orders").await? == ["m2"]);
+            let copies = drain(&scene.broker, &scene.namespace, "audit").await?;
+            ensure!(copies.is_empty(), "a copy was made without a tap: {copies:?}");
+            Ok(true)
+        })
+        .await?;
         Ok(())
     })
     .await
