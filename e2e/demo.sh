@@ -15,37 +15,37 @@ completed() {
   kubectl -n "$2" logs "job/$1" --all-containers --tail=1 | sed "s|^|    $1: |"
 }
 
-say "1/10 Kubernetes of three nodes"
+say "1/11 Kubernetes of three nodes"
 e2e/cluster/up.sh
 use_cluster
 need jq jq
-say "2/10 images"
+say "2/11 images"
 e2e/images.sh
-say "3/10 what an earlier run left is removed"
+say "3/11 what an earlier run left is removed"
 remove_installation
-say "4/10 chart, and the Broker of three nodes that it brings"
+say "4/11 chart, and the Broker of three nodes that it brings"
 # Clients get their Secrets in the namespaces of the example alone, so these come first.
 kubectl apply -f examples/orders-and-billing/01-namespaces.yaml | sed 's/^/    /'
-for name in payments kitchen; do kubectl create namespace "$name" --save-config | sed 's/^/    /'; done
+for name in payments kitchen parcels tracking; do kubectl create namespace "$name" --save-config | sed 's/^/    /'; done
 e2e/install.sh e2e/demo.yaml
-say "5/10 quickstart: Queues"
+say "5/11 quickstart: Queues"
 kubectl apply -f examples/quickstart/01-namespace.yaml -f examples/quickstart/02-queue.yaml | sed 's/^/    /'
 wait_ready queue orders shop 60
 wait_ready queue invoices shop 60
-say "6/10 quickstart: 10,000 messages over AMQP 1.0"
+say "6/11 quickstart: 10,000 messages over AMQP 1.0"
 kubectl apply -f examples/quickstart/03-producer.yaml -f examples/quickstart/04-consumer.yaml | sed 's/^/    /'
 completed orders-producer "$SYSTEM"
 completed orders-consumer "$SYSTEM"
-say "7/10 orders and billing: a Topic, Subscriptions with filters, Clients, in two namespaces"
+say "7/11 orders and billing: a Topic, Subscriptions with filters, Clients, in two namespaces"
 kubectl apply -f examples/orders-and-billing | sed 's/^/    /'
 for object in topic/orders queue/audit client/order-service; do wait_ready "${object%/*}" "${object#*/}" orders 60; done
 for object in subscription/invoices subscription/reports client/invoice-service; do wait_ready "${object%/*}" "${object#*/}" billing 60; done
-say "8/10 orders and billing: 450 orders of five kinds, of which the filter lets 200 pass"
+say "8/11 orders and billing: 450 orders of five kinds, of which the filter lets 200 pass"
 kubectl apply -f examples/orders-and-billing/jobs | sed 's/^/    /'
 completed orders-producer orders
 completed invoice-consumer billing
 
-say "9/10 dead letters: a consumer rejects 100 of 300 payments; they are sent again, and taken"
+say "9/11 dead letters: a consumer rejects 100 of 300 payments; they are sent again, and taken"
 kubectl apply -f examples/dead-letters | sed 's/^/    /'
 wait_ready queue payments payments 60
 wait_ready client payment-service payments 60
@@ -66,7 +66,7 @@ replicas_become() {
   done
 }
 
-say "10/10 autoscaling: nobody at rest, five consumers for 400 messages, nobody again"
+say "10/11 autoscaling: nobody at rest, five consumers for 400 messages, nobody again"
 kubectl apply -f examples/autoscaling | sed 's/^/    /'
 wait_ready queue meals kitchen 60
 wait_ready client cook kitchen 60
@@ -76,6 +76,53 @@ replicas_become 5 60
 kubectl -n kitchen get queue meals -o jsonpath='{.status.scaling.lastDecision.message}{"\n"}' | sed 's/^/    /'
 replicas_become 0 120
 
+steps=examples/contract-evolution/steps
+# step FILE [OPTION…]: applies a step, and shows what kubectl says. SUNSET_AT is the one thing that cannot be written beforehand.
+step() {
+  sed "s/SUNSET_AT/${sunset:-}/" "$steps/$1" | kubectl apply -f - "${@:2}" 2>&1 | sed 's/^/    /'
+}
+# refused FILE [OPTION…]: the same for one that must not be taken.
+refused() {
+  if step "$@"; then die "$1 was taken"; fi
+}
+# v1_becomes FIELD VALUE
+v1_becomes() {
+  kubectl -n parcels wait servicecontract parcels --for=jsonpath="{.status.versions[0].$1}=$2" --timeout=90s >/dev/null ||
+    die "v1 is not $1=$2: $(kubectl -n parcels get servicecontract parcels -o jsonpath='{.status.versions[0]}')"
+  note "$(date +%T) v1: $1=$2"
+}
+
+say "11/11 contract evolution: v2 honours v1; v1 is deprecated, left, and retired, while a consumer runs"
+kubectl apply -f examples/contract-evolution | sed 's/^/    /'
+for object in servicecontract/parcels client/parcel-service; do wait_ready "${object%/*}" "${object#*/}" parcels 60; done
+for object in subscription/deliveries client/tracking-service; do wait_ready "${object%/*}" "${object#*/}" tracking 60; done
+step 04-live.yaml
+completed parcels-v1 parcels
+note "a v2 that readers of v1 cannot read:"
+refused 05-incompatible.yaml
+note "and one that they can:"
+step 06-v2.yaml
+for object in servicecontract/parcels client/parcel-service; do wait_ready "${object%/*}" "${object#*/}" parcels 60; done
+step 07-live-v2.yaml
+completed parcels-v2 parcels
+sunset=$(date -u -d '+12 seconds' +%FT%TZ)
+note "v1 ends at $sunset:"
+step 08-deprecate.yaml
+kubectl -n tracking wait subscription deliveries --for=condition=ContractDeprecated --timeout=10s >/dev/null
+kubectl -n tracking get subscription deliveries -o json | jq -r '.status.conditions[] | select(.type == "ContractDeprecated") | "    its subscriber is told: \(.message)"'
+note "who comes now is warned:"
+step 09-newcomer.yaml --dry-run=server
+step 10-move.yaml
+v1_becomes state Sunset
+note "who comes now is refused:"
+refused 09-newcomer.yaml --dry-run=server
+v1_becomes retirable true
+step 11-retire.yaml
+v1_becomes state Retired
+step 12-live-again.yaml
+completed parcels-v2-only parcels
+completed tracking tracking
+
 # The status follows the broker; it may be a moment behind the last message.
 for _ in $(seq 20); do
   if kubectl -n shop get queue orders -o json | jq -e '.status.backlog | .ready == 0 and .unacknowledged == 0' >/dev/null; then break; fi
@@ -84,7 +131,7 @@ done
 echo
 kubectl get brokers,queues -A
 echo
-kubectl get topics,subscriptions,clients -A
+kubectl get topics,servicecontracts,subscriptions,clients -A
 cat <<END
 
 It took $((SECONDS - begin)) s. Look around:

@@ -83,6 +83,6 @@ remove_installation() {
   done
   helm -n "$SYSTEM" uninstall entente --ignore-not-found --wait >/dev/null 2>&1 || true
   kubectl get namespaces -l entente.dev/e2e -o name | xargs -r kubectl delete --timeout=60s >/dev/null
-  kubectl delete namespace "$SYSTEM" shop orders billing payments kitchen --ignore-not-found --timeout=120s >/dev/null
+  kubectl delete namespace "$SYSTEM" shop orders billing payments kitchen parcels tracking --ignore-not-found --timeout=120s >/dev/null
   kubectl delete crd "${KINDS[@]/%/.entente.dev}" --ignore-not-found --timeout=30s >/dev/null
 }

@@ -37,8 +37,8 @@ use crate::text::DurationText;
         .message("a ServiceContract's name is a DNS label: at most 63 lower-case letters, digits and '-', without dots"),
     validation = Rule::new("self.spec.versions.all(v, v.desiredState != 'Retired' || oldSelf.spec.versions.exists(o, o.name == v.name && o.desiredState == 'Retired') || (has(self.status) && has(self.status.versions) && self.status.versions.exists(s, s.name == v.name && s.retirable)))")
         .message("a version is retired only when its status says retirable: true, which is after its notice and its quiet period"),
-    validation = Rule::new("oldSelf.spec.versions.all(o, o.desiredState == 'Draft' || self.spec.versions.exists(n, n.name == o.name) || (has(self.status) && has(self.status.versions) && self.status.versions.exists(s, s.name == o.name && s.state == 'Retired')))")
-        .message("a version that was offered is removed only when its status says state: Retired; deprecate it first")
+    validation = Rule::new("oldSelf.spec.versions.all(o, o.desiredState == 'Draft' || self.spec.versions.exists(n, n.name == o.name) || (has(self.status) && has(self.status.versions) && self.status.versions.exists(s, s.name == o.name && s.state in ['Retired', 'Draft'])))")
+        .message("a version is removed only when its status says state: Retired, or Draft as it was never offered; deprecate it first")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(

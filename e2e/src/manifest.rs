@@ -31,14 +31,17 @@ pub fn read(directory: &Path) -> Result<Vec<Manifest>> {
     files.sort();
     let mut manifests = Vec::new();
     for file in files {
-        let text = fs::read_to_string(&file)?;
-        for document in serde_yaml::Deserializer::from_str(&text) {
-            let value = Value::deserialize(document).with_context(|| file.display().to_string())?;
-            manifests.push(Manifest::new(value).with_context(|| file.display().to_string())?);
-        }
+        manifests.extend(read_file(&file)?);
     }
     ensure!(!manifests.is_empty(), "there is no YAML in {}", directory.display());
     Ok(manifests)
+}
+
+/// All objects of one file.
+pub fn read_file(file: &Path) -> Result<Vec<Manifest>> {
+    let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    let documents = serde_yaml::Deserializer::from_str(&text).map(|document| Manifest::new(Value::deserialize(document)?));
+    documents.collect::<Result<_>>().with_context(|| file.display().to_string())
 }
 
 impl Manifest {
@@ -116,6 +119,8 @@ mod tests {
         // Aliases of YAML are followed.
         let containers = &jobs[0].object.data["spec"]["template"]["spec"]["containers"];
         assert_eq!(containers[4]["env"][0]["name"], "ENTENTE_BINDING");
-        assert!(read(&examples.join("quickstart")).is_ok());
+        for folder in ["quickstart", "contract-evolution", "contract-evolution/steps"] {
+            assert!(read(&examples.join(folder)).is_ok(), "{folder}");
+        }
     }
 }

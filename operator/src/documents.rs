@@ -14,12 +14,14 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use entente_core::contract::documents::{DocumentError, Offer, asyncapi, headers, markdown, xregistry};
+use entente_core::contract::kept::{Kept, places};
 use entente_core::object::check_name;
 use entente_crds::ServiceContract;
 use entente_crds::service_contract::VersionState;
 use tokio::sync::Semaphore;
 
-use crate::admission::{Lookup, kept};
+use crate::admission::Lookup;
+use crate::schemas::kept;
 
 /// Documents that are made at once.
 const AT_ONCE: usize = 4;
@@ -59,18 +61,13 @@ async fn answer(shelf: &Shelf, namespace: &str, name: &str, version: Option<&str
     }
     let Ok(_room) = shelf.room.try_acquire() else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
     let Some(contract) = shelf.lookup.contract(namespace, name).await else { return StatusCode::NOT_FOUND.into_response() };
-    let kept = kept(shelf.lookup.as_ref(), namespace, &contract).await;
+    let kept = kept(shelf.lookup.as_ref(), namespace, places(&contract.spec.versions)).await;
     let (version, document) = (version.map(str::to_owned), document.to_owned());
     let made = tokio::task::spawn_blocking(move || made(&contract, &kept, version.as_deref(), &document)).await;
     made.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
-fn made(
-    contract: &ServiceContract,
-    kept: &entente_core::contract::review::Kept,
-    version: Option<&str>,
-    document: &str,
-) -> Response {
+fn made(contract: &ServiceContract, kept: &Kept, version: Option<&str>, document: &str) -> Response {
     let unread = |error: DocumentError| (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response();
     let offer = match Offer::read(contract, kept) {
         Ok(offer) => offer,
@@ -123,17 +120,21 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
-    use crate::admission::Unread;
+    use crate::schemas::{ConfigMaps, Unread};
 
     struct One(ServiceContract);
+
+    #[async_trait]
+    impl ConfigMaps for One {
+        async fn config_map(&self, _: &str, _: &str) -> Result<Option<ConfigMap>, Unread> {
+            Err(Unread)
+        }
+    }
 
     #[async_trait]
     impl Lookup for One {
         async fn namespace(&self, _: &str) -> Option<Namespace> {
             None
-        }
-        async fn config_map(&self, _: &str, _: &str) -> Result<Option<ConfigMap>, Unread> {
-            Err(Unread)
         }
         async fn contract(&self, namespace: &str, name: &str) -> Option<ServiceContract> {
             ((namespace, name) == ("shop", "orders")).then(|| self.0.clone())

@@ -2,7 +2,7 @@
 //!
 //! Decisions are made in `entente_core`, which is pure; this crate reads, asks it, and writes.
 //! [`run`] is its life, [`work`] wires it up. [`visits`] is what the controllers do alike, [`broker`], [`objects`],
-//! [`client`] and [`contract`] what each kind does; [`links`] are the connections to brokers.
+//! [`client`] and [`contract`] what each kind does; [`links`] are the connections to brokers, [`schemas`] are read from ConfigMaps.
 
 pub mod activity;
 pub mod admission;
@@ -24,6 +24,7 @@ pub mod orphans;
 pub mod replay;
 pub mod run;
 pub mod scaling;
+pub mod schemas;
 pub mod settings;
 pub mod telemetry;
 pub mod visits;

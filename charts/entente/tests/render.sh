@@ -252,7 +252,7 @@ with_cluster() {
   "$HELM" template render-test "$CHART" --namespace default --kube-version 1.35.0 --set networkPolicy.enabled=true --set defaultBroker.enabled="$with_broker" >"$WORK/all.yaml"
   if answer=$(server "$WORK/all.yaml"); then ok "API server: objects of the chart"; else bad "API server: objects of the chart" "$answer"; fi
   if [ "$with_broker" = true ]; then
-    for file in "$ROOT"/examples/{quickstart,orders-and-billing,orders-and-billing/jobs,dead-letters,dead-letters/jobs,autoscaling,autoscaling/jobs}/*.yaml; do
+    for file in "$ROOT"/examples/{quickstart,orders-and-billing,orders-and-billing/jobs,dead-letters,dead-letters/jobs,autoscaling,autoscaling/jobs,contract-evolution}/*.yaml; do
       sed -E 's/^( *)namespace: .*/\1namespace: default/' "$file" >"$WORK/example.yaml"
       if answer=$(server "$WORK/example.yaml"); then ok "API server: ${file##*/}"; else bad "API server: ${file##*/}" "$answer"; fi
     done

@@ -8,6 +8,7 @@ use entente_e2e::object::{Objects, condition, is_ready, status};
 use entente_e2e::scene::{Scene, scene};
 use entente_e2e::wait::{holds, seconds};
 use jiff::{SignedDuration, Timestamp};
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::client;
@@ -140,6 +141,42 @@ async fn a_new_version_feeds_the_subscribers_of_the_old_one() -> Result<()> {
             Ok(drain(&scene.broker, &scene.namespace, &queue_of(scene, "old")).await? == ["m4"])
         };
         holds("v1's subscriber is fed again", seconds(20), comes).await.map(drop)
+    })
+    .await
+}
+
+/// What was stored while nobody judged must not be stuck: its messages are fixed, but it was never offered and can be taken back.
+#[tokio::test]
+async fn without_admission_the_status_tells_of_a_break_and_it_can_be_mended() -> Result<()> {
+    scene("contract-unseen", async |scene| {
+        let label = Patch::Merge(json!({"metadata": {"labels": {"entente.dev/admission": "ignore"}}}));
+        scene.cluster.namespaces().patch(&scene.namespace, &PatchParams::default(), &label).await?;
+        contracts(scene).create_ready(NAME, spec(&two_versions())).await?;
+        let with_v3 = |properties: Value| -> Result<Value> {
+            let mut three = two_versions();
+            three.as_array_mut().context("no list")?.push(version("v3", "Active", &properties));
+            Ok(json!({"spec": {"versions": three}}))
+        };
+        let broken = with_v3(json!({"id": {"type": "integer"}}))?;
+        // The API server may ask the webhook for a moment longer.
+        let stored = async || Ok(contracts(scene).patch(NAME, broken.clone()).await.is_ok());
+        holds("it is stored", seconds(20), stored).await?;
+        version_is(scene, "v3", "is refused", |version| {
+            let words = version["message"].as_str().unwrap_or_default();
+            version["state"] == "Draft" && words.contains("v3 does not honour v1") && words.contains("mend: ")
+        })
+        .await?;
+        contracts(scene).refused(NAME, "VersionRefused").await?;
+        is_refused(scene, "v3", &json!({"messages": version("v3", "Active", &json!({}))["messages"]}), "fixed once").await?;
+        contracts(scene).patch(NAME, json!({"spec": {"versions": two_versions()}})).await?;
+        contracts(scene).patch(NAME, with_v3(json!({"id": {"type": "string"}, "weight": {"type": "integer"}}))?).await?;
+        version_is(scene, "v3", "is offered", |version| version["state"] == "Active").await?;
+        // What is offered stays.
+        let Err(told) = contracts(scene).patch(NAME, json!({"spec": {"versions": two_versions()}})).await else {
+            anyhow::bail!("an offered version was removed");
+        };
+        ensure!(format!("{told:#}").contains("deprecate it first"), "{told:#}");
+        Ok(())
     })
     .await
 }

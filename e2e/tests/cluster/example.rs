@@ -20,8 +20,8 @@ const NAMESPACES: [&str; 2] = ["orders", "billing"];
 const ROUNDS: usize = 4;
 
 /// What a test works with.
-struct Stage {
-    cluster: Cluster,
+pub struct Stage {
+    pub cluster: Cluster,
     broker: BrokerAccess,
     namespaces: &'static [&'static str],
     /// Namespaces first, as they are written.
@@ -29,7 +29,11 @@ struct Stage {
 }
 
 /// Runs a test where nothing is, and leaves nothing, however it ends.
-async fn stage(folder: &str, namespaces: &'static [&'static str], test: impl AsyncFnOnce(&Stage) -> Result<()>) -> Result<()> {
+pub async fn stage(
+    folder: &str,
+    namespaces: &'static [&'static str],
+    test: impl AsyncFnOnce(&Stage) -> Result<()>,
+) -> Result<()> {
     let cluster = Cluster::connect().await?;
     let broker = BrokerAccess::of(&cluster, SYSTEM, "main").await.context("the Broker main: make install brings it")?;
     let stage = Stage { cluster, broker, namespaces, declared: read(&example(folder))? };
@@ -39,7 +43,7 @@ async fn stage(folder: &str, namespaces: &'static [&'static str], test: impl Asy
     outcome.and(end)
 }
 
-fn example(part: &str) -> std::path::PathBuf {
+pub fn example(part: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(part)
 }
 
@@ -106,11 +110,11 @@ impl Stage {
     }
 
     /// What Entente serves.
-    fn objects(&self) -> Vec<&Manifest> {
+    pub fn objects(&self) -> Vec<&Manifest> {
         self.declared.iter().filter(|manifest| manifest.kind != "Namespace").collect()
     }
 
-    async fn all_ready(&self, objects: &[&Manifest]) -> Result<Duration> {
+    pub async fn all_ready(&self, objects: &[&Manifest]) -> Result<Duration> {
         holds("all objects are Ready", seconds(60), async || {
             for object in objects {
                 object.is_ready(&self.cluster).await?;
@@ -131,7 +135,7 @@ impl Stage {
     }
 
     /// Waits until a Job has completed.
-    async fn complete(&self, job: &Manifest) -> Result<()> {
+    pub async fn complete(&self, job: &Manifest) -> Result<()> {
         let namespace = job.namespace.as_deref().unwrap_or_default();
         let jobs: Api<Job> = Api::namespaced(self.cluster.client.clone(), namespace);
         let ended = async || {

@@ -10,6 +10,7 @@ mod contracts;
 mod crash;
 mod deletion;
 mod drift;
+mod evolution;
 mod example;
 mod external;
 mod filters;

@@ -9,7 +9,8 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use entente_core::contract::review::{Kept, review};
+use entente_core::contract::kept::Kept;
+use entente_core::contract::review::review;
 use entente_core::contract::schemas::sha256;
 use entente_crds::ServiceContract;
 use jiff::Timestamp;
@@ -56,7 +57,7 @@ fn contract(active: usize, action: &str) -> (ServiceContract, Kept) {
                     let (text, map) = (schema(message, version), format!("v{version}"));
                     let entry = json!({"operation": format!("op{message}"), "format": "JsonSchema",
                         "configMapRef": {"name": map, "key": format!("op{message}")}, "sha256": sha256(&text)});
-                    kept.insert((map, format!("op{message}")), Some(text));
+                    kept.insert((map, format!("op{message}")), Ok(text));
                     entry
                 })
                 .collect();

@@ -1,11 +1,12 @@
 //! `contract document`.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
 use entente_core::contract::documents::{Offer, asyncapi, markdown, xregistry};
-use entente_core::contract::review::Kept;
+use entente_core::contract::kept::{Gathering, Kept, places};
 use entente_crds::ServiceContract;
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde::Deserialize;
@@ -69,14 +70,13 @@ fn objects(text: &str, name: Option<&str>) -> Result<(ServiceContract, Kept), St
             other => all.push(other),
         }
     }
-    let mut kept = Kept::new();
+    let mut maps = BTreeMap::new();
     let mut contracts = Vec::new();
     for value in all {
         match value["kind"].as_str() {
             Some("ConfigMap") => {
                 let map = ConfigMap::deserialize(value).map_err(|error| format!("a ConfigMap cannot be read: {error}"))?;
-                let of = map.metadata.name.unwrap_or_default();
-                kept.extend(map.data.unwrap_or_default().into_iter().map(|(key, text)| ((of.clone(), key), Some(text))));
+                maps.insert(map.metadata.name.clone().unwrap_or_default(), map);
             }
             Some("ServiceContract") if name.is_none_or(|name| value["metadata"]["name"] == name) => {
                 let contract = ServiceContract::deserialize(value);
@@ -86,7 +86,16 @@ fn objects(text: &str, name: Option<&str>) -> Result<(ServiceContract, Kept), St
         }
     }
     match (contracts.pop(), contracts.is_empty()) {
-        (Some(contract), true) => Ok((contract, kept)),
+        (Some(contract), true) => {
+            let mut gathering = Gathering::of(places(&contract.spec.versions));
+            for name in gathering.names() {
+                match maps.remove(&name) {
+                    Some(map) => gathering.take(&name, Some(map)),
+                    None => gathering.unread(&name),
+                }
+            }
+            Ok((contract, gathering.end()))
+        }
         (Some(_), false) => Err("there is more than one ServiceContract in it: say which with --name".into()),
         (None, _) => Err("there is no ServiceContract in it".into()),
     }

@@ -292,6 +292,24 @@ fn documents_are_written_in_each_form() {
     assert!(registry.out.contains("\"messagegroups\""), "{}", registry.out);
 }
 
+/// As the operator reads them, with the same bounds.
+#[test]
+fn a_schema_in_a_config_map_may_be_in_its_binary_data() {
+    let at = directory("binary");
+    let text = CONTRACT.replace(
+        "data:\n  v1: '{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"string\"}},\"required\":[\"id\"]}'",
+        "binaryData: {v1: e30=}",
+    );
+    let hash = entente_core::contract::schemas::sha256("{}");
+    let text = text.replace("01cd3f6d2b50b6e3ef7d2e8bb3d9d1e8c8cf8bf9d4b8fdf2de65c6b1a5c6d7a1", &hash);
+    let ended = run(&["contract", "document", &write(&at.join("x.yaml"), &text), "--format", "markdown"]);
+    assert!(ended.code == 0, "{}", ended.err);
+    let long = CONTRACT
+        .replace(r#"'{"type":"object","properties":{"id":{"type":"string"}},"required":["id"]}'"#, &"x".repeat(256 * 1024 + 1));
+    let ended = run(&["contract", "document", &write(&at.join("y.yaml"), &long), "--format", "markdown"]);
+    assert!(ended.code == 2 && ended.err.contains("longer than 256 KiB"), "{}", ended.err);
+}
+
 #[test]
 fn what_is_no_contract_has_no_document() {
     let at = directory("no-document");

@@ -1,53 +1,49 @@
 //! What has to be looked up for a judgement. What cannot be read in time is left out, and never a reason to refuse.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use entente_core::client::grants::admits;
-use entente_core::contract::review::{Kept, schemas};
+use entente_core::contract::kept::{Kept, places};
+use entente_core::contract::reference::Reference;
 use entente_core::resolve::Asker;
 use entente_crds::ServiceContract;
 use entente_crds::grant::Verb;
-use futures::{StreamExt, stream};
+use entente_crds::subscription::ContractRef;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use kube::{Api, Client, ResourceExt};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::question::{Operation, Request};
+use crate::schemas::{ConfigMaps, Unread, Within, kept};
 
 /// How long one lookup may take.
 const CALL: Duration = Duration::from_millis(700);
-/// Most objects that are read for one question, and how many at once.
+/// Most contracts that are read for one question.
 const MOST: usize = 64;
-const AT_ONCE: usize = 4;
-/// Most bytes of schemas that are held for one question.
-const MOST_BYTES: usize = 16 * 1024 * 1024;
-
-/// Whether something is there could not be found out, for lack of time or of rights.
-#[derive(Clone, Copy, Debug)]
-pub struct Unread;
 
 /// The API server, as far as it is asked.
 #[async_trait]
-pub trait Lookup: Send + Sync + 'static {
+pub trait Lookup: ConfigMaps + 'static {
     /// A namespace, if it can be read.
     async fn namespace(&self, name: &str) -> Option<Namespace>;
-    /// A ConfigMap, if there is one.
-    async fn config_map(&self, namespace: &str, name: &str) -> Result<Option<ConfigMap>, Unread>;
     /// A ServiceContract, if it can be read.
     async fn contract(&self, namespace: &str, name: &str) -> Option<ServiceContract>;
+}
+
+#[async_trait]
+impl ConfigMaps for Client {
+    async fn config_map(&self, namespace: &str, name: &str) -> Result<Option<ConfigMap>, Unread> {
+        Within(self.clone(), CALL).config_map(namespace, name).await
+    }
 }
 
 #[async_trait]
 impl Lookup for Client {
     async fn namespace(&self, name: &str) -> Option<Namespace> {
         in_time(Api::<Namespace>::all(self.clone()).get_opt(name)).await?
-    }
-
-    async fn config_map(&self, namespace: &str, name: &str) -> Result<Option<ConfigMap>, Unread> {
-        in_time(Api::<ConfigMap>::namespaced(self.clone(), namespace).get_opt(name)).await.ok_or(Unread)
     }
 
     async fn contract(&self, namespace: &str, name: &str) -> Option<ServiceContract> {
@@ -70,14 +66,6 @@ pub struct Around {
     pub bound: Vec<(ServiceContract, String)>,
 }
 
-/// Names a version of a contract, in whichever kind.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-struct ContractRef {
-    name: String,
-    namespace: Option<String>,
-    version: String,
-}
-
 /// Looks up what a question needs.
 pub async fn gather(lookup: &dyn Lookup, request: &Request) -> Around {
     match (request.resource.resource.as_str(), request.operation) {
@@ -89,7 +77,10 @@ pub async fn gather(lookup: &dyn Lookup, request: &Request) -> Around {
             }
         }
         ("servicecontracts", _) => match ServiceContract::deserialize(&request.object) {
-            Ok(contract) => Around { kept: kept(lookup, &request.namespace, &contract).await, ..Around::default() },
+            Ok(contract) => {
+                let kept = kept(lookup, &request.namespace, places(&contract.spec.versions)).await;
+                Around { kept, ..Around::default() }
+            }
             Err(_) => Around::default(),
         },
         ("subscriptions" | "clients", Operation::Create | Operation::Update) => {
@@ -99,43 +90,18 @@ pub async fn gather(lookup: &dyn Lookup, request: &Request) -> Around {
     }
 }
 
-/// The schemas that a contract keeps in ConfigMaps, as far as they can be read.
-pub async fn kept(lookup: &dyn Lookup, namespace: &str, contract: &ServiceContract) -> Kept {
-    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (name, key) in schemas::places(&contract.spec) {
-        places.entry(name).or_default().push(key);
-    }
-    let mut read = stream::iter(places.into_iter().take(MOST))
-        .map(async |(name, keys)| (lookup.config_map(namespace, &name).await, name, keys))
-        .buffer_unordered(AT_ONCE);
-    let (mut kept, mut bytes) = (Kept::new(), 0);
-    while let Some((map, name, keys)) = read.next().await {
-        let Ok(map) = map else { continue };
-        let mut data = map.and_then(|map| map.data).unwrap_or_default();
-        for key in keys {
-            let text = data.remove(&key);
-            bytes += text.as_ref().map_or(0, String::len);
-            if bytes > MOST_BYTES {
-                return kept;
-            }
-            kept.insert((name.clone(), key), text);
-        }
-    }
-    kept
-}
-
-/// The contracts that an object binds to and did not bind to before.
+/// The contracts that an object binds to and did not bind to before, each version once.
 async fn bound(lookup: &dyn Lookup, request: &Request) -> Vec<(ServiceContract, String)> {
-    let before = references(&request.old_object);
-    let fresh: Vec<ContractRef> = references(&request.object).difference(&before).take(MOST).cloned().collect();
+    let before = references(&request.old_object, &request.namespace);
+    let fresh = references(&request.object, &request.namespace);
+    let fresh: BTreeSet<_> = fresh.difference(&before).map(|to| (&to.namespace, &to.contract, &to.version)).collect();
     let mut found = Vec::new();
     let verb = if request.resource.resource == "clients" { Verb::Send } else { Verb::Receive };
-    for ContractRef { name, namespace, version } in fresh {
-        let owner = namespace.unwrap_or_else(|| request.namespace.clone());
-        if let Some(contract) = lookup.contract(&owner, &name).await
-            && is_granted(lookup, &contract, &owner, &request.namespace, verb).await
+    for (owner, name, version) in fresh.into_iter().take(MOST) {
+        if let Some(contract) = lookup.contract(owner, name).await
+            && is_granted(lookup, &contract, owner, &request.namespace, verb).await
         {
-            found.push((contract, version));
+            found.push((contract, version.clone()));
         }
     }
     found
@@ -151,8 +117,8 @@ async fn is_granted(lookup: &dyn Lookup, contract: &ServiceContract, owner: &str
     admits(&contract.spec.grants, owner, Asker { namespace: asker, labels }, verb)
 }
 
-fn references(object: &Value) -> BTreeSet<ContractRef> {
-    let own = &object["spec"]["contractRef"];
+fn references(object: &Value, own: &str) -> BTreeSet<Reference> {
     let access = object["spec"]["access"].as_array().into_iter().flatten().map(|entry| &entry["contractRef"]);
-    access.chain([own]).filter_map(|reference| ContractRef::deserialize(reference).ok()).collect()
+    let all = access.chain([&object["spec"]["contractRef"]]);
+    all.filter_map(|reference| Some(Reference::of(&ContractRef::deserialize(reference).ok()?, own))).collect()
 }

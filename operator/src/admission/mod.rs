@@ -18,6 +18,6 @@ mod question;
 mod secret;
 mod server;
 
-pub use gather::{Lookup, Unread, kept};
+pub use gather::Lookup;
 pub use names::{Certificates, Names, WEBHOOK};
 pub use server::serve;

@@ -10,8 +10,8 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::super::gather::Unread;
 use super::*;
+use crate::schemas::{ConfigMaps, Unread};
 
 const SCHEMA: &str = r#"{"type":"object","properties":{"id":{"type":"string"}},"required":["id"]}"#;
 const BROKEN: &str = r#"{"type":"object","properties":{}}"#;
@@ -25,15 +25,18 @@ struct Holds {
 }
 
 #[async_trait]
+impl ConfigMaps for Holds {
+    async fn config_map(&self, _: &str, name: &str) -> Result<Option<ConfigMap>, Unread> {
+        let data = self.maps.get(name).map(|text| json!({"data": {"schema": text}}));
+        Ok(data.and_then(|data| serde_json::from_value(data).ok()))
+    }
+}
+
+#[async_trait]
 impl Lookup for Holds {
     async fn namespace(&self, name: &str) -> Option<Namespace> {
         let gone = self.ending.then_some("2026-01-01T00:00:00Z");
         serde_json::from_value(json!({"metadata": {"name": name, "deletionTimestamp": gone, "labels": {"team": name}}})).ok()
-    }
-
-    async fn config_map(&self, _: &str, name: &str) -> Result<Option<ConfigMap>, Unread> {
-        let data = self.maps.get(name).map(|text| json!({"data": {"schema": text}}));
-        Ok(data.and_then(|data| serde_json::from_value(data).ok()))
     }
 
     async fn contract(&self, namespace: &str, name: &str) -> Option<ServiceContract> {

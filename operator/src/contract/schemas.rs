@@ -1,22 +1,39 @@
-//! Schemas: read where they are, and compared once.
+//! Comparisons of schemas, made once.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use entente_core::contract::kept::digest;
 use entente_core::contract::ranks::{Due, assessments, due};
-use entente_core::contract::schemas::{Assessment, ConfigMaps, sha256};
+use entente_core::contract::schemas::{Assessment, sha256};
 use entente_crds::ServiceContract;
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{Api, ResourceExt};
+use kube::ResourceExt;
+use tokio::sync::Semaphore;
 
 use crate::objects::Shared;
+use crate::schemas::{Within, kept};
+
+/// How long the API server is given for a ConfigMap.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Contracts whose schemas are in memory at once. What is held of one is bounded, and with this what is held of all.
+const AT_ONCE: usize = 2;
 
 /// Comparisons that were made, by the contract's uid: a version that is refused would else be compared anew at each visit.
-#[derive(Debug, Default)]
-pub struct Assessed(Mutex<HashMap<String, Known>>);
+#[derive(Debug)]
+pub struct Assessed {
+    known: Mutex<HashMap<String, Known>>,
+    room: Semaphore,
+}
 
 /// What was compared, and what came of it.
 type Known = (String, BTreeMap<String, Assessment>);
+
+impl Default for Assessed {
+    fn default() -> Self {
+        Self { known: Mutex::default(), room: Semaphore::new(AT_ONCE) }
+    }
+}
 
 impl Assessed {
     /// Forgets a contract that is gone.
@@ -25,20 +42,23 @@ impl Assessed {
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, HashMap<String, Known>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Compares the versions that are to be offered. Nothing is read or compared where none is.
     pub async fn of(&self, shared: &Shared, contract: &ServiceContract) -> BTreeMap<String, Assessment> {
         let recorded = contract.status.as_ref().map(|status| status.versions.clone()).unwrap_or_default();
-        let keys: BTreeSet<(String, String)> = due(&contract.spec, &recorded).iter().flat_map(Due::references).collect();
-        let waiting: Vec<String> = due(&contract.spec, &recorded).iter().map(|due| due.version.name.clone()).collect();
+        let waiting = due(&contract.spec, &recorded);
         if waiting.is_empty() {
             return BTreeMap::new();
         }
-        let maps = read(shared, &contract.namespace().unwrap_or_default(), keys).await;
+        let Ok(_room) = self.room.acquire().await else { return BTreeMap::new() };
+        let places = waiting.iter().flat_map(Due::places).collect();
+        let maps = Within(shared.client.clone(), PATIENCE);
+        let kept = kept(&maps, &contract.namespace().unwrap_or_default(), places).await;
+        let names: Vec<&str> = waiting.iter().map(|due| due.version.name.as_str()).collect();
         let states: Vec<_> = recorded.iter().map(|known| (&known.name, known.state)).collect();
-        let what = sha256(&format!("{:?} {states:?} {maps:?} {waiting:?}", contract.spec));
+        let what = sha256(&format!("{:?} {states:?} {} {names:?}", contract.spec, digest(&kept)));
         let uid = contract.uid().unwrap_or_default();
         if let Some((known, found)) = self.known().get(&uid)
             && *known == what
@@ -47,47 +67,11 @@ impl Assessed {
         }
         // Schemas of many versions take hundreds of milliseconds, in which other visits go on.
         let spec = contract.spec.clone();
-        let work = tokio::task::spawn_blocking(move || assessments(&spec, &due(&spec, &recorded), &maps));
+        let work = tokio::task::spawn_blocking(move || assessments(&spec, &due(&spec, &recorded), &kept));
         let Ok(found) = work.await else { return BTreeMap::new() };
-        self.known().insert(uid, (what, found.clone()));
-        found
-    }
-}
-
-/// Reads keys of ConfigMaps, of the contract's own namespace alone (invariant I3).
-async fn read(shared: &Shared, namespace: &str, keys: BTreeSet<(String, String)>) -> ConfigMaps {
-    let api: Api<ConfigMap> = Api::namespaced(shared.client.clone(), namespace);
-    let mut read: HashMap<String, Result<Option<ConfigMap>, String>> = HashMap::new();
-    let mut maps = ConfigMaps::new();
-    for (name, key) in keys {
-        if !read.contains_key(&name) {
-            read.insert(name.clone(), api.get_opt(&name).await.map_err(|error| error.to_string()));
+        if !found.is_empty() {
+            self.known().insert(uid, (what, found.clone()));
         }
-        let text = match read.get(&name) {
-            Some(Ok(Some(map))) => text(map, &key).ok_or_else(|| "it has no such key with a text".to_owned()),
-            Some(Ok(None)) | None => Err("the ConfigMap does not exist".to_owned()),
-            Some(Err(error)) => Err(format!("it could not be read: {error}")),
-        };
-        maps.insert((name, key), text);
-    }
-    maps
-}
-
-fn text(map: &ConfigMap, key: &str) -> Option<String> {
-    let plain = map.data.as_ref().and_then(|data| data.get(key)).cloned();
-    plain.or_else(|| map.binary_data.as_ref()?.get(key).and_then(|bytes| String::from_utf8(bytes.0.clone()).ok()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_schema_is_a_text_under_its_key() {
-        let map: ConfigMap =
-            serde_json::from_value(serde_json::json!({"data": {"a": "x"}, "binaryData": {"b": "eQ==", "c": "/w=="}})).unwrap();
-        assert_eq!(text(&map, "a").as_deref(), Some("x"));
-        assert_eq!(text(&map, "b").as_deref(), Some("y"));
-        assert_eq!((text(&map, "c"), text(&map, "d")), (None, None));
+        found
     }
 }

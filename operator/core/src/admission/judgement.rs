@@ -64,7 +64,8 @@ impl Judgement {
     }
 }
 
-fn cut(text: &str, limit: usize) -> String {
+/// No more than so many characters of a text.
+pub(crate) fn cut(text: &str, limit: usize) -> String {
     if text.chars().count() <= limit {
         return text.to_owned();
     }

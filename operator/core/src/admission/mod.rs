@@ -10,5 +10,6 @@
 mod judgement;
 mod kinds;
 
+pub(crate) use judgement::cut;
 pub use judgement::{Judgement, WARNING_LIMIT};
 pub use kinds::{judge, plurals};

@@ -4,7 +4,8 @@ use entente_crds::ServiceContract;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::super::schemas::{ConfigMaps, assess};
+use super::super::kept::Kept;
+use super::super::ranks::{Due, assessments};
 use super::super::testing::{contract, version};
 use super::super::{lifecycle, spec};
 use super::*;
@@ -34,11 +35,9 @@ impl World {
     fn look(&mut self, second: i64) -> Conduct {
         let spec = &self.contract.spec;
         let rules = spec::validate(&self.contract).unwrap();
-        let assessments = spec.versions.iter().enumerate().map(|(index, version)| {
-            let older: Vec<_> = spec.versions[..index].iter().collect();
-            (version.name.clone(), assess(spec, version, &older, &ConfigMaps::new()))
-        });
-        let around = Surroundings { assessments: assessments.collect(), uses: self.uses.clone() };
+        let all = spec.versions.iter().enumerate();
+        let all: Vec<_> = all.map(|(index, version)| Due { version, older: spec.versions[..index].iter().collect() }).collect();
+        let around = Surroundings { assessments: assessments(spec, &all, &Kept::new()), uses: self.uses.clone() };
         let conduct = conduct(spec, rules, &self.versions, &around, at(second));
         if conduct.versions != self.versions {
             self.writes += 1;
@@ -87,7 +86,7 @@ fn a_version_that_does_not_honour_the_old_stays_a_draft_and_says_why() {
     let mut world = World::new(json!([version("v1", "Active", old), version("v2", "Active", new)]));
     world.look(0);
     assert_eq!((world.state("v1"), world.state("v2")), (VersionState::Active, VersionState::Draft));
-    assert!(world.version("v2").message.as_ref().unwrap().contains("with v1"));
+    assert!(world.version("v2").message.as_ref().unwrap().contains("does not honour v1"));
 }
 
 #[test]

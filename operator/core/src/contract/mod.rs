@@ -3,7 +3,7 @@
 //! [`check`] compares two schemas as texts, [`check_history`] a new one with every version that is not retired. Each format has an
 //! engine: [`json_schema`], [`avro`], [`protobuf`], and for what cannot be read, a hash.
 //!
-//! What a whole ServiceContract comes to is in [`spec`] (its rules), [`schemas`] and [`ranks`] (its versions compared), [`conduct`] (their
+//! What a whole ServiceContract comes to is in [`spec`] (its rules), [`kept`] (schemas in ConfigMaps), [`schemas`] and [`ranks`] (its versions compared), [`conduct`] (their
 //! states), [`offer`] and [`object`] (the broker's part), [`usage`] (who uses them), [`reference`](mod@reference) and [`notice`](mod@notice) (those who depend on them).
 //!
 //! - What an engine cannot prove compatible counts as incompatible, and the change says so ([`Effect::Unproven`]).
@@ -15,6 +15,7 @@ pub mod conduct;
 pub mod documents;
 mod error;
 pub mod json_schema;
+pub mod kept;
 pub mod lifecycle;
 pub mod notice;
 pub mod object;

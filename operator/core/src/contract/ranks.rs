@@ -1,11 +1,13 @@
 //! Which versions must be compared with which before they are offered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use entente_crds::service_contract::{DesiredState, ServiceContractSpec, Version, VersionState, VersionStatus};
 use jiff::Timestamp;
 
-use super::schemas::{Assessment, ConfigMaps, assess, references};
+use super::kept::{Kept, Place, places};
+use super::review::comparer::Comparer;
+use super::schemas::{Assessment, assess};
 use super::terms::is_offered;
 
 /// A version to compare, and the older ones, oldest first.
@@ -18,9 +20,9 @@ pub struct Due<'a> {
 }
 
 impl Due<'_> {
-    /// The ConfigMap keys that it needs.
-    pub fn references(&self) -> Vec<(String, String)> {
-        references(self.older.iter().copied().chain([self.version]))
+    /// The schemas in ConfigMaps that it needs.
+    pub fn places(&self) -> BTreeSet<Place> {
+        places(self.older.iter().copied().chain([self.version]))
     }
 }
 
@@ -52,9 +54,15 @@ pub fn due<'a>(spec: &'a ServiceContractSpec, recorded: &[VersionStatus]) -> Vec
     all.collect()
 }
 
-/// Compares them.
-pub fn assessments(spec: &ServiceContractSpec, due: &[Due<'_>], maps: &ConfigMaps) -> BTreeMap<String, Assessment> {
-    due.iter().map(|due| (due.version.name.clone(), assess(spec, due.version, &due.older, maps))).collect()
+/// Compares them. What several of them are compared with is read once. Nothing where the comparison did not come to its end, which
+/// is not taken for compatible.
+pub fn assessments<'a>(spec: &'a ServiceContractSpec, due: &[Due<'a>], kept: &'a Kept) -> BTreeMap<String, Assessment> {
+    let mut comparer = Comparer::new(spec, kept, &|| true);
+    let mut found = BTreeMap::new();
+    for due in due {
+        found.insert(due.version.name.clone(), assess(&mut comparer, spec, due.version, &due.older, kept));
+    }
+    if comparer.unfinished() { BTreeMap::new() } else { found }
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ pub fn validate(contract: &ServiceContract) -> Result<Rules, Refusal> {
     if !(1..=16).contains(max_supported_versions) {
         problems.push("lifecycle.maxSupportedVersions: from 1 to 16".to_owned());
     }
-    let rules = terms::rules(lifecycle).map_err(|error| problems.push(format!("lifecycle: {error}"))).ok();
+    let rules = terms::rules(lifecycle).map_err(|error| problems.push(error)).ok();
     refuse_if_any(&problems)?;
     not_served(&[("lifecycle.brownouts", !brownouts.is_empty()), ("assurances", assurances.is_some())])?;
     rules.ok_or_else(|| Refusal { reason: entente_crds::condition::reasons::INVALID, message: "lifecycle".to_owned() })

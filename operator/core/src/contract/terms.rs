@@ -88,17 +88,32 @@ pub fn comparison(how: &Compatibility, action: DeclaredAction, format: SchemaFor
     Comparison { format: format.into(), direction, policy, json_encoding: *json_encoding }
 }
 
+/// Ten years: more is a mistake, and would overflow times.
+const LONGEST_MILLIS: u64 = 10 * 365 * 24 * 3_600 * 1_000;
+
 /// A contract's `lifecycle` as numbers.
 ///
 /// # Errors
-/// A text that is no duration.
-pub fn rules(lifecycle: &Lifecycle) -> Result<Rules, TextError> {
+/// A text that is no duration, or too long; the field is named.
+pub fn rules(lifecycle: &Lifecycle) -> Result<Rules, String> {
     let Lifecycle { max_supported_versions, minimum_deprecation_notice, quiet_period, brownouts: _ } = lifecycle;
     Ok(Rules {
         max_supported: usize::try_from(*max_supported_versions).unwrap_or_default(),
-        notice: signed(minimum_deprecation_notice)?,
-        quiet: signed(quiet_period)?,
+        notice: length("lifecycle.minimumDeprecationNotice", minimum_deprecation_notice)?,
+        quiet: length("lifecycle.quietPeriod", quiet_period)?,
     })
+}
+
+/// A field that is a length of time.
+///
+/// # Errors
+/// It is no duration, or too long.
+pub fn length(field: &str, text: &DurationText) -> Result<SignedDuration, String> {
+    match text.as_millis() {
+        Ok(millis) if millis > LONGEST_MILLIS => Err(format!("{field}: at most 3650d")),
+        Ok(_) => signed(text).map_err(|error| format!("{field}: {error}")),
+        Err(error) => Err(format!("{field}: {error}")),
+    }
 }
 
 /// What the owner asks for.
@@ -236,6 +251,17 @@ mod tests {
         for (millis, expected) in [(0, "0s"), (90_000, "1m30s"), (30 * 86_400_000, "30d"), (1_500, "1s500ms"), (-1, "0s")] {
             assert_eq!(text(SignedDuration::from_millis(millis)).0, expected);
         }
+    }
+
+    #[test]
+    fn a_length_has_an_end_and_a_field() {
+        let with = |notice: &str| {
+            let lifecycle = Lifecycle { minimum_deprecation_notice: DurationText(notice.into()), ..Lifecycle::default() };
+            rules(&lifecycle).map(|rules| rules.notice.as_secs())
+        };
+        assert_eq!((with("90s"), with("3650d")), (Ok(90), Ok(3650 * 86_400)));
+        assert_eq!(with("3651d"), Err("lifecycle.minimumDeprecationNotice: at most 3650d".to_owned()));
+        assert!(with("soon").unwrap_err().starts_with("lifecycle.minimumDeprecationNotice: "));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use entente_crds::service_contract::{
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use crate::contract::review::{Kept, schemas};
+use crate::contract::kept::{Kept, text};
 
 /// Why no document can be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -187,8 +187,8 @@ fn messages<'a>(spec: &'a ServiceContractSpec, version: &'a Version, kept: &'a K
     for declared in &version.messages {
         let MessageSchema { operation: wanted, format, sha256, .. } = declared;
         let Some(operation) = spec.operations.iter().find(|operation| operation.name == *wanted) else { continue };
-        let schema = match (schemas::text(declared, kept), format, sha256) {
-            (Ok(text), ..) => text,
+        let schema = match (text(declared, kept), format, sha256) {
+            (Ok(schema), ..) => schema,
             (Err(_), SchemaFormat::Opaque, Some(hash)) => hash,
             (Err(problem), ..) => {
                 return Err(DocumentError::Schema { version: version.name.clone(), operation: wanted.clone(), problem });

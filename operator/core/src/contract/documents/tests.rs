@@ -2,7 +2,7 @@ use entente_crds::ServiceContract;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::contract::review::Kept;
+use crate::contract::kept::Kept;
 
 const PLACED: &str =
     r##"{"type":"object","$defs":{"id":{"type":"string"}},"properties":{"id":{"$ref":"#/$defs/id"}},"required":["id"]}"##;

@@ -10,8 +10,10 @@ use std::thread;
 
 use entente_crds::service_contract::{MessageSchema, Operation, SchemaFormat, ServiceContractSpec, Version};
 
-use super::schemas::{Kept, Problem, name, spell, text};
+use super::schemas::{Problem, name, spell};
 use crate::contract::json_schema::History;
+use crate::contract::kept::{Kept, text};
+use crate::contract::terms::comparison;
 use crate::contract::{Action, Change, Comparison, Format, MAX_BYTES, Policy, Report, SchemaError, Side, check, parse};
 
 /// Asked before each piece of work; no ends it.
@@ -212,12 +214,7 @@ impl<'a> Lane<'a> {
         if before == after || !self.may_go_on(given) {
             return None;
         }
-        let how = Comparison {
-            format: Format::from(new.format),
-            direction: Action::from(self.operation.action).direction(),
-            policy: Policy::from(given.spec.compatibility.policy),
-            json_encoding: given.spec.compatibility.json_encoding,
-        };
+        let how = comparison(&given.spec.compatibility, self.operation.action, new.format);
         let report = match new.format {
             SchemaFormat::JsonSchema => self.json_schemas((other, before), (version, after), how),
             SchemaFormat::Avro | SchemaFormat::Protobuf | SchemaFormat::Opaque => check(before, after, how),

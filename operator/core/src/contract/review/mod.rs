@@ -20,7 +20,6 @@ mod states;
 mod tests;
 
 pub use deletion::review_deletion;
-pub use schemas::{Kept, Place};
 
 use std::collections::BTreeMap;
 
@@ -30,6 +29,7 @@ use jiff::Timestamp;
 
 use self::comparer::{Comparer, GoOn};
 use crate::admission::Judgement;
+use crate::contract::kept::Kept;
 
 /// Judges a change. `old` is nothing for a new contract; `new` carries the status that the API server has, and `kept` holds the
 /// schemas of ConfigMaps as far as they could be read.

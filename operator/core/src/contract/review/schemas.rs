@@ -1,19 +1,9 @@
-//! The schemas of a contract: where they are, and how what is wrong with them is told.
+//! How what is wrong with the schemas of a contract is told.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use entente_crds::service_contract::{ConfigMapKey, MessageSchema, ServiceContractSpec};
-
 use crate::admission::Judgement;
-use crate::contract::schemas::{references, sha256};
 use crate::contract::{Change, Effect, Format, Way};
-
-/// Where a schema is that is not in the contract: a ConfigMap of its namespace and a key.
-pub type Place = (String, String);
-
-/// Schemas of ConfigMaps: nothing for a place that holds none. A place that is not here at all could not be read.
-pub type Kept = BTreeMap<Place, Option<String>>;
 
 /// What stands in the way of a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,31 +29,21 @@ impl Problem {
         text.lines().next().unwrap_or_default()
     }
 
-    /// All of it.
-    pub fn text(&self) -> &str {
+    /// All of it, as a status has it.
+    pub fn in_one_line(&self) -> String {
         let (Self::Wrong(text) | Self::Elsewhere(text)) = self;
-        text
-    }
-}
-
-/// The ConfigMaps that a contract's versions name.
-pub fn places(spec: &ServiceContractSpec) -> BTreeSet<Place> {
-    references(&spec.versions).into_iter().collect()
-}
-
-/// The text of a schema. A ConfigMap that is absent and one that holds something else get one answer: whoever asks may not be
-/// allowed to read it.
-pub fn text<'a>(message: &'a MessageSchema, kept: &'a Kept) -> Result<&'a str, String> {
-    let MessageSchema { operation: _, format: _, schema, config_map_ref, sha256: wanted } = message;
-    if let Some(schema) = schema {
-        return Ok(schema);
-    }
-    let Some(reference) = config_map_ref else { return Err("it has neither a schema nor a configMapRef".into()) };
-    let ConfigMapKey { name, key } = reference;
-    match kept.get(&(name.clone(), key.clone())) {
-        None => Err(format!("ConfigMap {name} could not be read")),
-        Some(Some(text)) if wanted.as_deref() == Some(sha256(text).as_str()) => Ok(text),
-        Some(_) => Err(format!("ConfigMap {name} has no key {key} with that sha256")),
+        let mut line = String::new();
+        for part in text.lines().map(str::trim) {
+            line.push_str(if line.is_empty() {
+                ""
+            } else if line.ends_with(':') {
+                " "
+            } else {
+                "; "
+            });
+            line.push_str(part);
+        }
+        line
     }
 }
 

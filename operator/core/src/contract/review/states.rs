@@ -5,11 +5,10 @@ use entente_crds::service_contract::{self as api, Version, VersionState};
 use jiff::{SignedDuration, Timestamp};
 
 use super::deletion::used_by;
-use super::durations::rules;
 use crate::admission::Judgement;
 use crate::contract::conduct::GRACE;
 use crate::contract::lifecycle::{Around, Outcome, Record, State, Use, step};
-use crate::contract::terms::desired;
+use crate::contract::terms::{desired, rules};
 
 /// A date that is refused is answered with one that is far enough still when somebody has typed it.
 const HEAD_START: SignedDuration = SignedDuration::from_mins(1);

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::admission::WARNING_LIMIT;
+use crate::contract::kept::{Missing, places};
 use crate::contract::schemas::sha256;
 
 const V1: &str = r#"{"type":"object","properties":{"id":{"type":"string"}},"required":["id"]}"#;
@@ -274,16 +275,19 @@ fn a_config_map_is_read_where_it_can_be() {
         "configMapRef": {"name": "schemas", "key": "v2"}, "sha256": sha256(BROKEN)});
     let before = contract(&[self::version("v1", "Active", V1)]);
     let after = contract(&[self::version("v1", "Active", V1), version]);
-    assert_eq!(schemas::places(&after.spec).into_iter().collect::<Vec<_>>(), [("schemas".to_owned(), "v2".to_owned())]);
+    assert_eq!(places(&after.spec.versions).into_iter().collect::<Vec<_>>(), [("schemas".to_owned(), "v2".to_owned())]);
     let with = |kept: Kept| review(Some(&before), &after, &kept, now(), &|| true);
     let place = ("schemas".to_owned(), "v2".to_owned());
-    assert!(!with(Kept::from([(place.clone(), Some(BROKEN.into()))])).is_admitted());
-    // Not there, another text, and not readable: a warning, and the same one for the first two.
-    let (absent, other) = (with(Kept::from([(place.clone(), None)])), with(Kept::from([(place, Some(V2.into()))])));
+    assert!(!with(Kept::from([(place.clone(), Ok(BROKEN.into()))])).is_admitted());
+    // Not there, another text, too long, and not readable: a warning, and the same one for the first two.
+    let missing = |missing| with(Kept::from([(place.clone(), Err(missing))]));
+    let (absent, other) = (missing(Missing::Absent), with(Kept::from([(place.clone(), Ok(V2.into()))])));
     assert_eq!(absent, other);
-    for judgement in [absent, with(Kept::new())] {
+    for judgement in [absent, missing(Missing::TooLong), missing(Missing::TooMuch), missing(Missing::TooMany), with(Kept::new())]
+    {
         assert!(judgement.is_admitted() && judgement.warnings().len() == 1, "{judgement:?}");
     }
+    assert!(missing(Missing::TooLong).warnings()[0].contains("longer than 256 KiB"));
 }
 
 #[test]
