@@ -72,6 +72,9 @@ pub struct RunSettings {
     /// DNS domain of the cluster.
     #[arg(long, env = "ENTENTE_CLUSTER_DOMAIN", default_value = "cluster.local")]
     pub cluster_domain: String,
+    /// Namespaces in which pods may get the annotation that says who goes first at a scale-down, separated by commas; `*` for every one.
+    #[arg(long, env = "ENTENTE_POD_DELETION_COST_NAMESPACES", default_value = "", value_delimiter = ',')]
+    pub pod_deletion_cost_namespaces: Vec<String>,
     /// Where to serve `/healthz`, `/readyz` and `/metrics`.
     #[arg(long, env = "ENTENTE_LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,

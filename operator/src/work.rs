@@ -33,7 +33,7 @@ use crate::metrics::Metrics;
 use crate::objects::{Context, Shared, writes};
 use crate::orphans::Keeper;
 use crate::replay::Replays;
-use crate::scaling::Autoscaler;
+use crate::scaling::{Annotated, Autoscaler};
 use crate::settings::RunSettings;
 use crate::visits;
 
@@ -106,6 +106,7 @@ pub async fn work(settings: RunSettings, client: Client, metrics: Metrics, halte
         queues: queue_reader.clone(),
         subscriptions: subscriptions.0.clone(),
         cluster_domain: settings.cluster_domain.clone(),
+        annotated: Annotated::parse(&settings.pod_deletion_cost_namespaces),
     };
     tokio::spawn(autoscaler.run());
     let context = || Arc::clone(&shared);

@@ -153,6 +153,18 @@ values() {
   render --set 'scaling.furtherTargets[0].group=argoproj.io' --set 'scaling.furtherTargets[0].resource=rollouts'
   check "further kinds can be scaled" \
     'named("ClusterRole"; "entente-operator-scaling").rules | any(.apiGroups == ["argoproj.io"] and .resources == ["rollouts/scale"])'
+  render --set 'scaling.podDeletionCost.namespaces={shop,bar}'
+  check "pods are annotated where it is said, and in no other namespace" \
+    'map(select(.metadata.name == "entente-operator-pod-deletion-cost" and .kind == "Role")) | (map(.metadata.namespace) | sort == ["bar", "shop"]) and all(.rules == [{apiGroups: [""], resources: ["pods"], verbs: ["patch"]}])'
+  check "the operator knows where" '[one("Deployment").spec.template.spec.containers[0].env[] | select(.name == "ENTENTE_POD_DELETION_COST_NAMESPACES").value] == ["shop,bar"]'
+  check "the right to patch pods comes with a policy that fails closed and is for the operator alone" \
+    'one("ValidatingAdmissionPolicy").spec as $p | one("ValidatingAdmissionPolicyBinding").spec as $b | $p.failurePolicy == "Fail" and $b.validationActions == ["Deny"] and $b.policyName == "entente-operator-pods"
+     and ($p.matchConditions | length == 1 and (.[0].expression | contains("system:serviceaccount:entente-system:entente-operator"))) and ($p.matchConstraints.resourceRules | length == 1 and .[0].resources == ["pods"])'
+  render --set 'scaling.podDeletionCost.namespaces={*}'
+  check "\"*\" lets pods be annotated everywhere, under the same policy" \
+    'named("ClusterRole"; "entente-operator-pod-deletion-cost").rules == [{apiGroups: [""], resources: ["pods"], verbs: ["patch"]}] and (map(.kind) | index("ValidatingAdmissionPolicy") != null)'
+  render --set scaling.enabled=false --set 'scaling.podDeletionCost.namespaces={*}'
+  check "without scaling no pod is annotated" '[.. | strings | select(test("pod-deletion-cost|POD_DELETION"))] == []'
   render --set scaling.enabled=false
   check "without scaling there is no right to it" 'map(select(.metadata.name == "entente-operator-scaling")) == []'
   render --set 'clients.namespaces={*}'
@@ -224,6 +236,7 @@ refusals() {
   refused "a resync below a second is refused" "resync" --set operator.resync=500ms
   refused "a log format that does not exist is refused" "logFormat" --set operator.logFormat=xml
   refused "a namespace that is no name is refused" "brokerNamespaces" --set 'brokerNamespaces={My_Space}'
+  refused "a namespace of pods that is no name is refused" "podDeletionCost" --set 'scaling.podDeletionCost.namespaces={No_Name}'
   refused "an empty image is refused" "brokerImage" --set brokerImage=
   refused "a digest that is none is refused" "digest" --set operator.image.digest=sha256:12
   refused "a label that selectors rely on is refused" "operator.podLabels: \"app.kubernetes.io/name\" is set by the chart" --set 'operator.podLabels.app\.kubernetes\.io/name=x'
@@ -249,7 +262,7 @@ with_cluster() {
     with_broker=false
     echo "skip the API server's word on Brokers and Queues: the CRDs are not installed there"
   fi
-  "$HELM" template render-test "$CHART" --namespace default --kube-version 1.35.0 --set networkPolicy.enabled=true --set defaultBroker.enabled="$with_broker" >"$WORK/all.yaml"
+  "$HELM" template render-test "$CHART" --namespace default --kube-version 1.35.0 --set networkPolicy.enabled=true --set 'scaling.podDeletionCost.namespaces={default}' --set defaultBroker.enabled="$with_broker" >"$WORK/all.yaml"
   if answer=$(server "$WORK/all.yaml"); then ok "API server: objects of the chart"; else bad "API server: objects of the chart" "$answer"; fi
   if [ "$with_broker" = true ]; then
     for file in "$ROOT"/examples/{quickstart,orders-and-billing,orders-and-billing/jobs,dead-letters,dead-letters/jobs,autoscaling,autoscaling/jobs}/*.yaml; do
@@ -260,7 +273,7 @@ with_cluster() {
 }
 
 lint "lint: defaults"
-lint "lint: everything on" --set networkPolicy.enabled=true --set metrics.serviceMonitor.enabled=true --set 'brokerNamespaces={*}'
+lint "lint: everything on" --set networkPolicy.enabled=true --set metrics.serviceMonitor.enabled=true --set 'brokerNamespaces={*}' --set 'scaling.podDeletionCost.namespaces={*}'
 crds_are_those_of_the_types
 defaults
 values

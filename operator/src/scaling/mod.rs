@@ -5,12 +5,14 @@
 //! subject   an object with `spec.scaling`: which queue, which settings, which target
 //! keeper    one for each subject: depth + target → step → `/scale`, status, Event
 //! target    `/scale` of any kind in the object's own namespace (invariant I3)
+//! costs     which pods go first when replicas are lowered, where the operator may say so
 //! ```
 //!
 //! Nobody waits for anybody: a board that gets no answer tells its keepers so, and these lower nothing (invariant I5); a keeper whose
 //! API server is slow delays itself alone (invariant I7).
 
 mod board;
+mod costs;
 mod keeper;
 mod report;
 mod subject;
@@ -27,8 +29,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use board::{Board, Boards};
+use costs::Costs;
 use keeper::Keeper;
 use subject::Subject;
+
+pub use costs::Annotated;
 
 use crate::objects::Shared;
 
@@ -45,6 +50,8 @@ pub struct Autoscaler {
     pub subscriptions: Store<Subscription>,
     /// DNS domain of the Kubernetes cluster.
     pub cluster_domain: String,
+    /// Where pods may be annotated.
+    pub annotated: Annotated,
 }
 
 /// A keeper at work. It ends with this.
@@ -100,7 +107,8 @@ impl Autoscaler {
             return;
         }
         let (tell, told) = watch::channel(Arc::clone(subject));
-        let keeper = Keeper::new(Arc::clone(&self.shared), told, board);
+        let costs = Costs::new(Arc::clone(&self.shared), self.annotated.covers(&subject.namespace));
+        let keeper = Keeper::new(Arc::clone(&self.shared), told, board, costs);
         at_work.insert(subject.uid.clone(), AtWork { subject: tell, task: tokio::spawn(keeper.run()) });
     }
 

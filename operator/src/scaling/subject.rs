@@ -103,6 +103,8 @@ pub struct Subject {
     pub reference: ObjectReference,
     /// The Broker.
     pub broker_uid: String,
+    /// Whether somebody else runs it: the depths of its queues are not read.
+    pub external: bool,
     /// Where its queues are.
     pub virtual_host: String,
     /// Its queues at the broker.
@@ -146,6 +148,7 @@ impl Subject {
             created: object.meta().creation_timestamp.as_ref().map(|time| time.0),
             reference: object.object_ref(&()),
             broker_uid: broker.uid()?,
+            external: broker.spec.external.is_some(),
             virtual_host: virtual_host.to_owned(),
             queues: object.queues(),
             config,
@@ -177,12 +180,13 @@ pub fn rivals(mut subjects: Vec<Subject>) -> Vec<Subject> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod testing {
     use serde_json::json;
 
     use super::*;
 
-    fn subject(name: &str, second: i64, target: &serde_json::Value) -> Subject {
+    /// A Queue of the namespace `shop`, with a target.
+    pub fn of(name: &str, second: i64, target: &serde_json::Value) -> Subject {
         let scaling: Scaling = serde_json::from_value(json!({"targetRef": target, "messagesPerReplica": 5})).unwrap();
         Subject {
             uid: name.to_owned(),
@@ -192,6 +196,7 @@ mod tests {
             created: Timestamp::from_second(second).ok(),
             reference: ObjectReference::default(),
             broker_uid: "b".to_owned(),
+            external: false,
             virtual_host: "shop".to_owned(),
             queues: vec![name.to_owned()],
             config: Config::new(&scaling, Caps::default(), &mut Vec::new()).unwrap(),
@@ -201,13 +206,26 @@ mod tests {
         }
     }
 
+    /// The same, with a Deployment.
+    pub fn subject(name: &str) -> Subject {
+        of(name, 1, &json!({"name": "worker"}))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::testing::of;
+    use super::*;
+
     #[test]
     fn the_oldest_of_several_acts_on_a_target() {
         let told = rivals(vec![
-            subject("late", 9, &json!({"name": "worker"})),
-            subject("early", 1, &json!({"name": "worker"})),
-            subject("other", 9, &json!({"name": "another"})),
-            subject("kind", 9, &json!({"name": "worker", "kind": "StatefulSet"})),
+            of("late", 9, &json!({"name": "worker"})),
+            of("early", 1, &json!({"name": "worker"})),
+            of("other", 9, &json!({"name": "another"})),
+            of("kind", 9, &json!({"name": "worker", "kind": "StatefulSet"})),
         ]);
         let rivals: Vec<_> = told.iter().map(|subject| (subject.name.as_str(), subject.rival.as_deref())).collect();
         assert_eq!(rivals, [("early", None), ("kind", None), ("late", Some("Queue/early")), ("other", None)]);

@@ -28,6 +28,7 @@
 mod arrivals;
 mod config;
 mod decision;
+pub mod deletion;
 mod downstream;
 mod ledger;
 mod need;
