@@ -5,6 +5,7 @@
 //! subject   an object with `spec.scaling`: which queue, which settings, which target
 //! keeper    one for each subject: depth + target → step → `/scale`, status, Event
 //! target    `/scale` of any kind in the object's own namespace (invariant I3)
+//! lookout   depths for whoever else asks, such as KEDA
 //! costs     which pods go first when replicas are lowered, where the operator may say so
 //! ```
 //!
@@ -14,6 +15,7 @@
 mod board;
 mod costs;
 mod keeper;
+mod lookout;
 mod report;
 mod subject;
 mod target;
@@ -34,6 +36,8 @@ use keeper::Keeper;
 use subject::Subject;
 
 pub use costs::Annotated;
+pub use lookout::Lookout;
+pub use subject::Place;
 
 use crate::objects::Shared;
 
@@ -52,6 +56,8 @@ pub struct Autoscaler {
     pub cluster_domain: String,
     /// Where pods may be annotated.
     pub annotated: Annotated,
+    /// Who else asks for depths.
+    pub lookout: Arc<Lookout>,
 }
 
 /// A keeper at work. It ends with this.
@@ -78,7 +84,9 @@ impl Autoscaler {
             let subjects = self.subjects();
             let there: BTreeSet<&str> = subjects.iter().map(|subject| subject.uid.as_str()).collect();
             self.forget(&there);
-            boards.keep(&subjects);
+            let of_subjects = subjects.iter().map(|subject| (subject.broker_uid.clone(), subject.virtual_host.clone()));
+            boards.keep(of_subjects.chain(self.lookout.wanted()));
+            self.lookout.show(&boards);
             at_work.retain(|uid, _| there.contains(uid.as_str()));
             for subject in &subjects {
                 self.attend(subject, &boards, &mut at_work);

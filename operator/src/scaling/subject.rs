@@ -86,6 +86,33 @@ impl Scaled for Subscription {
     }
 }
 
+/// Where the queues of an object are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The Broker.
+    pub broker_uid: String,
+    /// The virtual host.
+    pub virtual_host: String,
+    /// The queues.
+    pub queues: Vec<String>,
+    /// Whether somebody else runs the Broker: the depths of its queues are not read.
+    pub external: bool,
+}
+
+impl Place {
+    /// `None` for an object that is not served yet.
+    pub fn of<K: Scaled>(object: &K, shared: &Shared) -> Option<Self> {
+        let (broker, virtual_host) = object.place()?;
+        let broker = shared.broker_of_status(Some(broker))?;
+        Some(Self {
+            broker_uid: broker.uid()?,
+            virtual_host: virtual_host.to_owned(),
+            queues: object.queues(),
+            external: broker.spec.external.is_some(),
+        })
+    }
+}
+
 /// One object that is scaled.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subject {
@@ -138,8 +165,7 @@ impl Subject {
             return None;
         }
         let config = Config::new(scaling, object.caps(), &mut Vec::new())?;
-        let (broker, virtual_host) = object.place()?;
-        let broker = shared.broker_of_status(Some(broker))?;
+        let Place { broker_uid, virtual_host, queues, external } = Place::of(object, shared)?;
         Some(Self {
             uid: object.uid()?,
             kind: K::KIND,
@@ -147,10 +173,10 @@ impl Subject {
             name: object.name_any(),
             created: object.meta().creation_timestamp.as_ref().map(|time| time.0),
             reference: object.object_ref(&()),
-            broker_uid: broker.uid()?,
-            external: broker.spec.external.is_some(),
-            virtual_host: virtual_host.to_owned(),
-            queues: object.queues(),
+            broker_uid,
+            external,
+            virtual_host,
+            queues,
             config,
             target: scaling.target_ref.clone(),
             rival: None,

@@ -30,6 +30,7 @@ mod config;
 mod decision;
 pub mod deletion;
 mod downstream;
+pub mod keda;
 mod ledger;
 mod need;
 mod number;
