@@ -36,7 +36,7 @@ home=$CACHE/clients/$key
 if [ ! -e "$home/complete" ]; then
   rm -rf "$home"
   mkdir "$home"
-  say "clients of others: rhea and MQTT.js"
+  say "clients of others: rhea, MQTT.js and grpc-js"
   cp "$HERE"/package{,-lock}.json "$home/"
   npm ci --prefix "$home" --ignore-scripts --no-audit --no-fund --loglevel=error ||
     die "npm cannot install e2e/clients/package-lock.json; is its registry reached? 'npm ping' tells"

@@ -22,14 +22,24 @@ pub struct Cluster {
     pub client: Client,
 }
 
+async fn config() -> Result<Config> {
+    let file = std::env::var_os("KUBECONFIG").map_or_else(|| PathBuf::from(KUBECONFIG), PathBuf::from);
+    let kubeconfig = Kubeconfig::read_from(&file)
+        .with_context(|| format!("{} cannot be read: make cluster-up starts a cluster", file.display()))?;
+    Ok(Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?)
+}
+
 impl Cluster {
     /// Connects by `KUBECONFIG`, and without it to the cluster that `make cluster-up` starts.
     pub async fn connect() -> Result<Self> {
-        let file = std::env::var_os("KUBECONFIG").map_or_else(|| PathBuf::from(KUBECONFIG), PathBuf::from);
-        let kubeconfig = Kubeconfig::read_from(&file)
-            .with_context(|| format!("{} cannot be read: make cluster-up starts a cluster", file.display()))?;
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-        Ok(Self { client: Client::try_from(config)? })
+        Ok(Self { client: Client::try_from(config().await?)? })
+    }
+
+    /// Connects as the operator, with its rights and no others.
+    pub async fn connect_as_operator() -> Result<Client> {
+        let mut config = config().await?;
+        config.auth_info.impersonate = Some(format!("system:serviceaccount:{SYSTEM}:entente-operator"));
+        Ok(Client::try_from(config)?)
     }
 
     /// Queues of a namespace.

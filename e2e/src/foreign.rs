@@ -26,6 +26,8 @@ pub enum Program {
     Proton,
     /// MQTT 5 in JavaScript.
     Mqtt,
+    /// KEDA's questions, over gRPC in JavaScript.
+    Keda,
 }
 
 /// Where the clients are installed.
@@ -57,6 +59,7 @@ impl Clients {
             Program::Rhea => (PathBuf::from("node"), "rhea_client.js"),
             Program::Proton => (self.0.join("python/bin/python"), "proton_client.py"),
             Program::Mqtt => (PathBuf::from("node"), "mqtt_client.js"),
+            Program::Keda => (PathBuf::from("node"), "keda_client.js"),
         };
         let mut child = Command::new(interpreter)
             .arg(sources().join(source))

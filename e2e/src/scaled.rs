@@ -5,8 +5,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use entente_crds::{Client, Queue};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::object::{Objects, status};
@@ -74,6 +75,15 @@ impl<'a> Consumers<'a> {
             Ok(Some(()))
         };
         Ok(until(&format!("{count} consumers are ready"), seconds(90), ask).await?.1)
+    }
+
+    /// Those that are not on their way out, the oldest first.
+    pub async fn pods(&self) -> Result<Vec<Pod>> {
+        let pods = self.scene.cluster.pods(&self.scene.namespace);
+        let mut all = pods.list(&ListParams::default().labels("app.kubernetes.io/name=worker")).await?.items;
+        all.retain(|pod| pod.metadata.deletion_timestamp.is_none());
+        all.sort_by_key(|pod| (pod.metadata.creation_timestamp.clone(), pod.metadata.name.clone()));
+        Ok(all)
     }
 
     /// Sets the replicas by hand.

@@ -2,7 +2,8 @@
 //!
 //! Decisions are made in `entente_core`, which is pure; this crate reads, asks it, and writes.
 //! [`run`] is its life, [`work`] wires it up. [`visits`] is what the controllers do alike, [`broker`], [`objects`],
-//! [`client`] and [`contract`] what each kind does; [`links`] are the connections to brokers, [`schemas`] are read from ConfigMaps.
+//! [`client`] and [`contract`] what each kind does; [`links`] are the connections to brokers, [`schemas`] are read from ConfigMaps,
+//! [`scaling`] is the autoscaler, [`keda`] what KEDA is told.
 
 pub mod activity;
 pub mod admission;
@@ -15,6 +16,7 @@ pub mod crds;
 pub mod documents;
 pub mod follow;
 pub mod http;
+pub mod keda;
 pub mod lanes;
 pub mod leader;
 pub mod links;

@@ -54,6 +54,15 @@ pub struct Scaled {
     pub direction: &'static str,
 }
 
+/// What KEDA asked and what came of it.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct KedaCall {
+    /// Name of the call.
+    pub call: &'static str,
+    /// `answered`, `refused` or `not seen`.
+    pub outcome: &'static str,
+}
+
 /// A version of a contract that ends.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct EndingVersion {
@@ -83,6 +92,8 @@ pub struct Metrics {
     pub broker_events: Counter,
     /// Changes of workloads' replicas.
     pub scalings: Family<Scaled, Counter>,
+    /// Calls of KEDA.
+    pub keda_calls: Family<KedaCall, Counter>,
     /// Days until versions of contracts end; below zero once they did and are not retired.
     pub days_to_sunset: Family<EndingVersion, Gauge<f64, AtomicU64>>,
     /// Answers of the admission webhook.
@@ -105,6 +116,7 @@ impl Default for Metrics {
         let resyncs = Counter::default();
         let broker_events = Counter::default();
         let scalings = Family::default();
+        let keda_calls = Family::default();
         let days_to_sunset = Family::default();
         let admissions = Family::default();
         let admission_seconds = Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5]);
@@ -116,6 +128,7 @@ impl Default for Metrics {
         registry.register("broker_resyncs", "Virtual hosts read whole", resyncs.clone());
         registry.register("broker_events", "Events that arrived from brokers", broker_events.clone());
         registry.register("autoscaler_decisions", "Changes of workloads' replicas", scalings.clone());
+        registry.register("keda_calls", "Calls of KEDA", keda_calls.clone());
         registry.register(
             "contract_days_to_sunset",
             "Days until a version of a contract ends; below zero once it did and is not retired",
@@ -137,6 +150,7 @@ impl Default for Metrics {
             resyncs,
             broker_events,
             scalings,
+            keda_calls,
             days_to_sunset,
             admissions,
             admission_seconds,

@@ -72,6 +72,9 @@ pub struct RunSettings {
     /// DNS domain of the cluster.
     #[arg(long, env = "ENTENTE_CLUSTER_DOMAIN", default_value = "cluster.local")]
     pub cluster_domain: String,
+    /// Namespaces in which pods may get the annotation that says who goes first at a scale-down, separated by commas; `*` for every one.
+    #[arg(long, env = "ENTENTE_POD_DELETION_COST_NAMESPACES", default_value = "", value_delimiter = ',')]
+    pub pod_deletion_cost_namespaces: Vec<String>,
     /// Where to serve `/healthz`, `/readyz` and `/metrics`.
     #[arg(long, env = "ENTENTE_LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
@@ -84,6 +87,12 @@ pub struct RunSettings {
     /// Serve the documents of ServiceContracts beside the metrics: whoever reaches them reads the contracts of every namespace.
     #[arg(long, env = "ENTENTE_DOCUMENTS", default_value_t = false, action = clap::ArgAction::Set)]
     pub documents: bool,
+    /// Where to answer KEDA, while leading. It is not answered without.
+    #[arg(long, env = "ENTENTE_KEDA_LISTEN")]
+    pub keda_listen: Option<SocketAddr>,
+    /// Name of the Service by which KEDA asks, and of the Secret with its certificate.
+    #[arg(long, env = "ENTENTE_KEDA_NAME", default_value = "entente-operator-keda")]
+    pub keda_name: String,
     /// Where to serve the admission webhook. It is not served without.
     #[arg(long, env = "ENTENTE_ADMISSION_LISTEN")]
     pub admission_listen: Option<SocketAddr>,
@@ -98,11 +107,16 @@ pub struct RunSettings {
 impl RunSettings {
     /// Where the admission webhook is.
     pub fn admission_names(&self) -> Names {
-        Names {
-            name: self.admission_name.clone(),
-            namespace: self.namespace.clone(),
-            cluster_domain: self.cluster_domain.clone(),
-        }
+        self.names(&self.admission_name)
+    }
+
+    /// Where KEDA asks.
+    pub fn keda_names(&self) -> Names {
+        self.names(&self.keda_name)
+    }
+
+    fn names(&self, name: &str) -> Names {
+        Names { name: name.to_owned(), namespace: self.namespace.clone(), cluster_domain: self.cluster_domain.clone() }
     }
 }
 

@@ -25,6 +25,7 @@ use crate::client::news::{Sightings, users_of};
 use crate::client::{self, ClientContext};
 use crate::contract::{ContractContext, dependents};
 use crate::follow::{Changes, broker_essence, contract_essence, follow, namespace_essence, topic_essence};
+use crate::keda;
 use crate::lanes::Lanes;
 use crate::links::Links;
 use crate::links::probe::LinkProbe;
@@ -33,7 +34,7 @@ use crate::metrics::Metrics;
 use crate::objects::{Context, Shared, writes};
 use crate::orphans::Keeper;
 use crate::replay::Replays;
-use crate::scaling::Autoscaler;
+use crate::scaling::{Annotated, Autoscaler, Lookout};
 use crate::settings::RunSettings;
 use crate::visits;
 
@@ -101,13 +102,7 @@ pub async fn work(settings: RunSettings, client: Client, metrics: Metrics, halte
         is_under(known, contract.namespace.as_deref().unwrap_or_default(), &contract.name)
     });
     let wake_subscriptions = select(select(unbounded(woken.subscriptions), subscribers), under);
-    let autoscaler = Autoscaler {
-        shared: Arc::clone(&shared),
-        queues: queue_reader.clone(),
-        subscriptions: subscriptions.0.clone(),
-        cluster_domain: settings.cluster_domain.clone(),
-    };
-    tokio::spawn(autoscaler.run());
+    begin_scaling(&settings, &shared, &queue_reader, &subscriptions.0);
     let context = || Arc::clone(&shared);
     let halt = || halt(halted.clone());
     controllers.spawn(visits::run(Context::new(context()), queues, unbounded(woken.queues), changes.stream(), halt()));
@@ -144,6 +139,25 @@ pub async fn work(settings: RunSettings, client: Client, metrics: Metrics, halte
         anyhow::ensure!(*told.borrow(), "a controller ended");
     }
     Ok(())
+}
+
+/// The autoscaler, and KEDA's answers, which come from the same depths.
+fn begin_scaling(settings: &RunSettings, shared: &Arc<Shared>, queues: &Store<Queue>, subscriptions: &Store<Subscription>) {
+    let lookout = Arc::new(Lookout::default());
+    let autoscaler = Autoscaler {
+        shared: Arc::clone(shared),
+        queues: queues.clone(),
+        subscriptions: subscriptions.clone(),
+        cluster_domain: settings.cluster_domain.clone(),
+        annotated: Annotated::parse(&settings.pod_deletion_cost_namespaces),
+        lookout: Arc::clone(&lookout),
+    };
+    tokio::spawn(autoscaler.run());
+    if let Some(listen) = settings.keda_listen {
+        let desk =
+            keda::Desk { shared: Arc::clone(shared), queues: queues.clone(), subscriptions: subscriptions.clone(), lookout };
+        tokio::spawn(keda::serve(listen, settings.keda_names(), shared.client.clone(), Arc::new(desk), shared.metrics.clone()));
+    }
 }
 
 fn brokers_context(settings: &RunSettings, client: &Client, links: &Arc<Links>, recorder: &Recorder) -> Arc<BrokerContext> {

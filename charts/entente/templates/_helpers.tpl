@@ -20,6 +20,11 @@
 {{ include "entente.operator" . }}-admission
 {{- end -}}
 
+{{/* Of the Service by which KEDA asks, and of the Secret with its certificate. */}}
+{{- define "entente.keda" -}}
+{{ include "entente.operator" . }}-keda
+{{- end -}}
+
 {{- define "entente.serviceAccount" -}}
 {{ default (include "entente.operator" .) .Values.serviceAccount.name }}
 {{- end -}}

@@ -153,6 +153,18 @@ values() {
   render --set 'scaling.furtherTargets[0].group=argoproj.io' --set 'scaling.furtherTargets[0].resource=rollouts'
   check "further kinds can be scaled" \
     'named("ClusterRole"; "entente-operator-scaling").rules | any(.apiGroups == ["argoproj.io"] and .resources == ["rollouts/scale"])'
+  render --set 'scaling.podDeletionCost.namespaces={shop,bar}'
+  check "pods are annotated where it is said, and in no other namespace" \
+    'map(select(.metadata.name == "entente-operator-pod-deletion-cost" and .kind == "Role")) | (map(.metadata.namespace) | sort == ["bar", "shop"]) and all(.rules == [{apiGroups: [""], resources: ["pods"], verbs: ["patch"]}])'
+  check "the operator knows where" '[one("Deployment").spec.template.spec.containers[0].env[] | select(.name == "ENTENTE_POD_DELETION_COST_NAMESPACES").value] == ["shop,bar"]'
+  check "the right to patch pods comes with a policy that fails closed and is for the operator alone" \
+    'one("ValidatingAdmissionPolicy").spec as $p | one("ValidatingAdmissionPolicyBinding").spec as $b | $p.failurePolicy == "Fail" and $b.validationActions == ["Deny"] and $b.policyName == "entente-operator-pods"
+     and ($p.matchConditions | length == 1 and (.[0].expression | contains("system:serviceaccount:entente-system:entente-operator"))) and ($p.matchConstraints.resourceRules | length == 1 and .[0].resources == ["pods"])'
+  render --set 'scaling.podDeletionCost.namespaces={*}'
+  check "\"*\" lets pods be annotated everywhere, under the same policy" \
+    'named("ClusterRole"; "entente-operator-pod-deletion-cost").rules == [{apiGroups: [""], resources: ["pods"], verbs: ["patch"]}] and (map(.kind) | index("ValidatingAdmissionPolicy") != null)'
+  render --set scaling.enabled=false --set 'scaling.podDeletionCost.namespaces={*}'
+  check "without scaling no pod is annotated" '[.. | strings | select(test("pod-deletion-cost|POD_DELETION"))] == []'
   render --set scaling.enabled=false
   check "without scaling there is no right to it" 'map(select(.metadata.name == "entente-operator-scaling")) == []'
   render --set 'clients.namespaces={*}'
@@ -216,6 +228,34 @@ admission() {
   check "without admission nothing of it is there" '[.. | strings | select(test("admission"; "i"))] == []'
 }
 
+keda() {
+  render --set keda.enabled=true
+  check "KEDA asks by a Service that leads to the port" \
+    'named("Service"; "entente-operator-keda").spec.ports == [{name: "keda", port: 9443, targetPort: "keda"}] and (one("Deployment").spec.template.spec.containers[0].ports | any(.name == "keda" and .containerPort == 9443))'
+  check "the operator knows where to listen and by which name" \
+    '[one("Deployment").spec.template.spec.containers[0].env[] | select(.name | startswith("ENTENTE_KEDA")).value] == ["0.0.0.0:9443", "entente-operator-keda"]'
+  check "the chart leaves the content of the Secret for KEDA to the operator" 'named("Secret"; "entente-operator-keda") | (has("data") or has("stringData")) | not'
+  check "the operator reaches that Secret by its name" \
+    'named("Role"; "entente-operator-keda").rules == [{apiGroups: [""], resources: ["secrets"], resourceNames: ["entente-operator-keda"], verbs: ["get", "patch"]}]'
+  render --set keda.enabled=true --set networkPolicy.enabled=true --set admission.enabled=false
+  check "the NetworkPolicy leaves the port to KEDA's namespace" \
+    'one("NetworkPolicy").spec.ingress == [{ports: [{port: "keda", protocol: "TCP"}], from: [{namespaceSelector: {matchLabels: {"kubernetes.io/metadata.name": "keda"}}}]}]'
+  render --set networkPolicy.enabled=true
+  check "without KEDA nothing of it is there" '[.. | strings | select(test("keda"; "i"))] == []'
+}
+
+dashboard() {
+  render --set dashboard.enabled=true --set dashboard.annotations.grafana_folder=Messaging
+  check "the dashboard is found by Grafana's sidecar" 'named("ConfigMap"; "entente-operator-dashboard").metadata | .labels.grafana_dashboard == "1" and .annotations.grafana_folder == "Messaging"'
+  check "the dashboard is JSON with panels, each with a title, a description of its own and a query" \
+    'named("ConfigMap"; "entente-operator-dashboard").data["entente.json"] | fromjson | (.uid | length > 0) and ([.panels[] | select(.type != "row")] | length >= 8 and all((.title | length > 0) and (.description | length > 0) and (.targets | length > 0 and all(.expr | length > 0))))'
+  check "panels have ids of their own and do not lie over each other" \
+    'named("ConfigMap"; "entente-operator-dashboard").data["entente.json"] | fromjson | .panels | (map(.id) | length == (unique | length))
+     and ([.[] | . as $p | range(0; $p.gridPos.h) as $y | range(0; $p.gridPos.w) as $x | [$p.gridPos.x + $x, $p.gridPos.y + $y]] | length == (unique | length) and all(.[0] < 24))'
+  render
+  check "without it there is no ConfigMap" 'map(.kind) | index("ConfigMap") | not'
+}
+
 refusals() {
   refused "an unknown value is refused" "dditional propert.*replica([^s]|$)" --set operator.replica=3
   refused "an unknown section is refused" "dditional propert.*metric([^s]|$)" --set metric.service=true
@@ -224,6 +264,7 @@ refusals() {
   refused "a resync below a second is refused" "resync" --set operator.resync=500ms
   refused "a log format that does not exist is refused" "logFormat" --set operator.logFormat=xml
   refused "a namespace that is no name is refused" "brokerNamespaces" --set 'brokerNamespaces={My_Space}'
+  refused "a namespace of pods that is no name is refused" "podDeletionCost" --set 'scaling.podDeletionCost.namespaces={No_Name}'
   refused "an empty image is refused" "brokerImage" --set brokerImage=
   refused "a digest that is none is refused" "digest" --set operator.image.digest=sha256:12
   refused "a label that selectors rely on is refused" "operator.podLabels: \"app.kubernetes.io/name\" is set by the chart" --set 'operator.podLabels.app\.kubernetes\.io/name=x'
@@ -249,7 +290,7 @@ with_cluster() {
     with_broker=false
     echo "skip the API server's word on Brokers and Queues: the CRDs are not installed there"
   fi
-  "$HELM" template render-test "$CHART" --namespace default --kube-version 1.35.0 --set networkPolicy.enabled=true --set defaultBroker.enabled="$with_broker" >"$WORK/all.yaml"
+  "$HELM" template render-test "$CHART" --namespace default --kube-version 1.35.0 --set networkPolicy.enabled=true --set 'scaling.podDeletionCost.namespaces={default}' --set keda.enabled=true --set dashboard.enabled=true --set defaultBroker.enabled="$with_broker" >"$WORK/all.yaml"
   if answer=$(server "$WORK/all.yaml"); then ok "API server: objects of the chart"; else bad "API server: objects of the chart" "$answer"; fi
   if [ "$with_broker" = true ]; then
     for file in "$ROOT"/examples/{quickstart,orders-and-billing,orders-and-billing/jobs,dead-letters,dead-letters/jobs,autoscaling,autoscaling/jobs,contract-evolution}/*.yaml; do
@@ -260,11 +301,13 @@ with_cluster() {
 }
 
 lint "lint: defaults"
-lint "lint: everything on" --set networkPolicy.enabled=true --set metrics.serviceMonitor.enabled=true --set 'brokerNamespaces={*}'
+lint "lint: everything on" --set networkPolicy.enabled=true --set metrics.serviceMonitor.enabled=true --set 'brokerNamespaces={*}' --set 'scaling.podDeletionCost.namespaces={*}' --set keda.enabled=true --set dashboard.enabled=true
 crds_are_those_of_the_types
 defaults
 values
 admission
+keda
+dashboard
 refusals
 with_cluster
 echo "$passed passed, $failed failed"

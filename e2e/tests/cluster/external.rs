@@ -117,9 +117,20 @@ async fn credentials(scene: &Scene, rabbit: &Rabbit) -> Result<()> {
     ensure!(told["readyNodes"] == "1/1" && told["endpoints"]["amqp"] == rabbit.amqp_uri(), "{told}");
     ensure!(!told.to_string().contains(&rabbit.password), "the password is in the status");
     queues.ready("orders", seconds(30)).await?;
+    unscaled(&queues).await?;
     let sets: Api<StatefulSet> = Api::namespaced(scene.cluster.client.clone(), SYSTEM);
     ensure!(sets.get_opt(&format!("{BROKER}-broker")).await?.is_none(), "nodes were made");
     ensure!(scene.cluster.services(SYSTEM).get_opt(BROKER).await?.is_none(), "a Service was made");
+    Ok(())
+}
+
+/// Depths are read from nodes of Entente's own: `spec.scaling` says that nothing comes of it.
+async fn unscaled(queues: &Objects<Queue>) -> Result<()> {
+    let scaling = json!({"targetRef": {"name": "nobody"}, "messagesPerReplica": 5});
+    queues.patch("orders", json!({"spec": {"scaling": scaling}})).await?;
+    let says = async || Ok(status(&queues.api.get("orders").await?)["scaling"]["lastDecision"]["heldBack"] == "ExternalBroker");
+    holds("scaling is refused", seconds(20), says).await?;
+    queues.patch("orders", json!({"spec": {"scaling": null}})).await?;
     Ok(())
 }
 

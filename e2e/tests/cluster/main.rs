@@ -15,6 +15,7 @@ mod example;
 mod external;
 mod filters;
 mod foreign;
+mod keda;
 mod mqtt;
 mod order_of_deletion;
 mod orphans;

@@ -1,19 +1,23 @@
 //! Real consumers, scaled on the depth of a real queue.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use entente_e2e::cluster::SYSTEM;
+use anyhow::{Context, Result, ensure};
+use entente_broker::admin::BrokerAdmin;
+use entente_e2e::cluster::{Cluster, SYSTEM};
 use entente_e2e::object::status;
 use entente_e2e::process::BrokerProcess;
 use entente_e2e::scaled::{Consumers, WORK};
-use entente_e2e::scene::scene;
-use entente_e2e::wait::{holds, seconds};
+use entente_e2e::scene::{Scene, scene};
+use entente_e2e::wait::{holds, seconds, until};
 use entente_e2e::{amqp, operator};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use kube::Api;
-use kube::api::{DeleteParams, PostParams};
-use serde_json::json;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt};
+use serde_json::{Value, json};
 
 /// Checks again and again that the replicas do not fall below these.
 async fn stays(consumers: &Consumers<'_>, least: i32, time: Duration) -> Result<()> {
@@ -66,7 +70,7 @@ async fn i5_replicas_never_fall_while_the_broker_is_not_seen() -> Result<()> {
             let queue = consumers.queues.api.get(WORK).await?;
             Ok(status(&queue)["leader"].as_str().map(str::to_owned))
         };
-        let leader = entente_e2e::wait::until("the queue has a leader", seconds(20), led).await?.0;
+        let leader = until("the queue has a leader", seconds(20), led).await?.0;
         let pod = leader.split('@').next_back().and_then(|host| host.split('.').next()).unwrap_or_default().to_owned();
         let process = BrokerProcess::of(&scene.cluster.pods(SYSTEM).get(&pod).await?)?;
         process.signal("STOP").await?;
@@ -131,4 +135,78 @@ async fn a_target_that_is_not_there_is_told_and_found_later() -> Result<()> {
         Ok(())
     })
     .await
+}
+
+/// Messages that a pod holds, by the broker's word.
+async fn held(scene: &Scene, pod: &Pod) -> Result<Option<u64>> {
+    let ip = pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).context("no address yet")?;
+    let hosts = BTreeSet::from([ip.parse::<IpAddr>()?]);
+    let connected = scene.broker.admin.read_connected(&scene.namespace, &hosts).await?;
+    Ok(connected.first().and_then(|one| one.unsettled))
+}
+
+/// The younger one works, which Kubernetes by itself would let go first.
+#[tokio::test]
+async fn who_holds_a_message_stays_when_replicas_are_lowered() -> Result<()> {
+    scene("busy", async |scene| {
+        let scaling = json!({"minReplicas": 1, "maxReplicas": 2, "messagesPerReplica": 100,
+            "behavior": {"scaleDownWindow": "0s", "scaleDownPercentPerMinute": 100}});
+        let consumers = Consumers::begin(scene, scaling, "10s", 1).await?;
+        let fewest =
+            async |number: i32| consumers.queues.patch(WORK, json!({"spec": {"scaling": {"minReplicas": number}}})).await;
+        let receives = async |index: usize, count: Option<u64>, limit: Duration| {
+            holds(&format!("consumer {index} holds {count:?}"), limit, async || {
+                let pods = consumers.pods().await?;
+                let pod = pods.get(index).context("there is no such pod yet")?;
+                Ok(held(scene, pod).await? == count)
+            })
+            .await
+        };
+        receives(0, Some(0), seconds(30)).await?;
+        consumers.send(1).await?;
+        receives(0, Some(1), seconds(5)).await?;
+        // The second comes while the first works, gets the next message, and still works when the first is done. Where it was slow to come,
+        // the first gets that one, too, and the second the one after it.
+        fewest(2).await?;
+        receives(1, Some(0), seconds(30)).await?;
+        for last in [false, true] {
+            consumers.send(1).await?;
+            match receives(1, Some(1), seconds(4)).await {
+                Ok(_) => break,
+                Err(error) if last => return Err(error),
+                Err(_) => {}
+            }
+        }
+        receives(0, Some(0), seconds(15)).await?;
+        let pods = consumers.pods().await?;
+        ensure!(held(scene, &pods[1]).await? == Some(1), "the test was too slow: the second is done, too");
+        fewest(1).await?;
+        consumers.until("one replica", seconds(5), |replicas| replicas == 1).await?;
+        let left = async || {
+            let left: Vec<String> = consumers.pods().await?.iter().map(ResourceExt::name_any).collect();
+            ensure!(left.len() == 1, "{left:?}");
+            Ok(Some(left))
+        };
+        let left = until("one pod", seconds(10), left).await?.0;
+        ensure!(left == [pods[1].name_any()], "the one that worked went");
+        refused_to_the_operator(scene, &left[0]).await
+    })
+    .await
+}
+
+/// The right to annotate pods is the right to patch them; a policy leaves the annotation and nothing else of it.
+async fn refused_to_the_operator(scene: &Scene, pod: &str) -> Result<()> {
+    let pods: Api<Pod> = Api::namespaced(Cluster::connect_as_operator().await?, &scene.namespace);
+    let patch = async |patch: Value| pods.patch(pod, &PatchParams::default(), &Patch::Merge(patch)).await;
+    for refused in [
+        json!({"spec": {"activeDeadlineSeconds": 5}}),
+        json!({"metadata": {"labels": {"a": "b"}}}),
+        json!({"metadata": {"annotations": {"a": "b"}}}),
+        json!({"metadata": {"finalizers": ["entente.dev/test"]}}),
+    ] {
+        let told = patch(refused.clone()).await.err().with_context(|| format!("{refused} was allowed"))?.to_string();
+        ensure!(told.contains("the operator changes") || told.contains("the operator does not"), "{told}");
+    }
+    patch(json!({"metadata": {"annotations": {"controller.kubernetes.io/pod-deletion-cost": "1"}}})).await?;
+    Ok(())
 }

@@ -1,7 +1,6 @@
 //! Topics and Subscriptions, by messages.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use entente_broker::amqp::{Outcome, Outgoing, address};

@@ -1,12 +1,14 @@
 //! What Entente asks of a broker's administration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use entente_core::contract::usage::Sender;
 use entente_core::orphans::Listed;
+use entente_core::scaling::deletion::Connected;
 use entente_core::topology::observed::{ObservedQueue, ObservedVirtualHost};
 use entente_core::topology::plan::Action;
 
@@ -46,6 +48,9 @@ pub trait BrokerAdmin: UserAdmin + NodeAdmin + Send + Sync + fmt::Debug {
 
     /// Who may be sending in a virtual host. One request for each connection there, so for those who must know.
     async fn read_senders(&self, virtual_host: &str) -> Result<Vec<Sender>, AdminError>;
+
+    /// The connections from these hosts to a virtual host, with what they hold. One request, and one for each of them.
+    async fn read_connected(&self, virtual_host: &str, hosts: &BTreeSet<IpAddr>) -> Result<Vec<Connected>, AdminError>;
 
     /// Carries out one action. Idempotent: what is there already, or gone already, is success.
     async fn execute(&self, virtual_host: &str, action: &Action) -> Result<(), AdminError>;

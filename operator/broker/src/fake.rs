@@ -1,6 +1,7 @@
 //! A broker in memory, for unit tests of what uses one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use async_trait::async_trait;
 use entente_core::client::users::{ObservedUsers, UserAction};
 use entente_core::contract::usage::Sender;
 use entente_core::orphans::Listed;
+use entente_core::scaling::deletion::Connected;
 use entente_core::topology::observed::{Counts, ObservedQueue, ObservedVirtualHost};
 use entente_core::topology::plan::Action;
 
@@ -25,6 +27,7 @@ struct State {
     hosts: BTreeMap<String, ObservedVirtualHost>,
     users: ObservedUsers,
     senders: BTreeMap<String, Vec<Sender>>,
+    connected: Vec<Connected>,
     failure: Option<AdminError>,
     calls: usize,
     written: Vec<String>,
@@ -64,6 +67,11 @@ impl FakeBroker {
     /// From now on these send in a virtual host.
     pub fn send(&self, virtual_host: &str, senders: Vec<Sender>) {
         self.state().senders.insert(virtual_host.to_owned(), senders);
+    }
+
+    /// From now on these are connected.
+    pub fn connect(&self, connected: Vec<Connected>) {
+        self.state().connected = connected;
     }
 
     /// Changes users behind everyone's back.
@@ -115,6 +123,10 @@ impl BrokerAdmin for FakeBroker {
 
     async fn read_senders(&self, virtual_host: &str) -> Result<Vec<Sender>, AdminError> {
         Ok(self.called()?.senders.get(virtual_host).cloned().unwrap_or_default())
+    }
+
+    async fn read_connected(&self, _: &str, hosts: &BTreeSet<IpAddr>) -> Result<Vec<Connected>, AdminError> {
+        Ok(self.called()?.connected.iter().filter(|one| hosts.contains(&one.host)).cloned().collect())
     }
 
     async fn execute(&self, virtual_host: &str, action: &Action) -> Result<(), AdminError> {

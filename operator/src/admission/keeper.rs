@@ -23,6 +23,7 @@ const EVERY: Duration = Duration::from_secs(10);
 /// Longest bundle of before that is kept for a while, in bytes: one authority, not a chain of all that ever were.
 const LONGEST_BUNDLE: usize = 4096;
 const CALL: Duration = Duration::from_secs(5);
+const TITLE: &str = "Entente admission";
 
 /// Why the webhook cannot be kept.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +67,7 @@ async fn once(client: &Client, names: &Names) -> Result<(), Failure> {
 async fn ensure_certificate(client: &Client, names: &Names) -> Result<(Pairs, bool), Failure> {
     let api: Api<Secret> = Api::namespaced(client.clone(), &names.namespace);
     let there = api.get_opt(&names.name).await?.ok_or_else(|| Failure::NoSecret(names.name.clone()))?;
-    let (pairs, why) = secret::wanted(&there, &names.hosts(), Timestamp::now())?;
+    let (pairs, why) = secret::wanted(&there, TITLE, &names.hosts(), Timestamp::now())?;
     let Some(why) = why else { return Ok((pairs, false)) };
     // Only what was just read is changed: of two replicas that both believe they lead, one gets a conflict, and reads again.
     let patch = json!({

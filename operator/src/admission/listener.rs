@@ -1,4 +1,4 @@
-//! TLS in front of the server. The certificate can change at any time; connections that are open stay.
+//! TLS in front of a server. The certificate can change at any time; connections that are open stay.
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ use tokio_rustls::server::TlsStream;
 
 /// How long the first words of TLS may take.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-/// How long a connection may say nothing. API servers close theirs after a minute and a half.
+/// How long a connection may say nothing. API servers close theirs after a minute and a half; KEDA's is asked each minute whether it lives.
 const IDLE: Duration = Duration::from_mins(5);
 /// Connections at once. A few API servers keep a few each.
 const CONNECTIONS: usize = 128;
@@ -62,16 +62,18 @@ pub struct TlsListener {
 
 impl TlsListener {
     /// Listens. Handshakes run aside, so that one that hangs holds up nobody.
-    pub async fn bind(listen: SocketAddr, shown: Shown) -> anyhow::Result<Self> {
+    ///
+    /// `protocol` is what is spoken over TLS, by its ALPN name; `variable` sets the address.
+    pub async fn bind(listen: SocketAddr, shown: Shown, protocol: &[u8], variable: &str) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(listen)
             .await
-            .with_context(|| format!("cannot listen on {listen}; choose another by ENTENTE_ADMISSION_LISTEN"))?;
+            .with_context(|| format!("cannot listen on {listen}; choose another by {variable}"))?;
         let address = listener.local_addr()?;
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(shown));
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![protocol.to_vec()];
         let (handed, ready) = mpsc::channel(CONNECTIONS);
         tokio::spawn(accept(listener, TlsAcceptor::from(Arc::new(config)), handed));
         Ok(Self { address, ready })

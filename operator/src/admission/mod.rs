@@ -12,10 +12,10 @@
 mod answer;
 mod gather;
 pub mod keeper;
-mod listener;
+pub(crate) mod listener;
 mod names;
 mod question;
-mod secret;
+pub(crate) mod secret;
 mod server;
 
 pub use gather::Lookup;

@@ -45,17 +45,22 @@ fn pair(secret: &Secret, certificate: &str, private_key: &str) -> Option<KeyPair
 }
 
 /// What the Secret should hold, and why if that is something else than it holds. Everything is decided by what is there and the time.
-pub fn wanted(secret: &Secret, hosts: &[String], now: Timestamp) -> Result<(Pairs, Option<&'static str>), CertificateError> {
-    const TITLE: &str = "Entente admission";
+/// `title` is for people who look at the authority.
+pub fn wanted(
+    secret: &Secret,
+    title: &str,
+    hosts: &[String],
+    now: Timestamp,
+) -> Result<(Pairs, Option<&'static str>), CertificateError> {
     let kept = pair(secret, AUTHORITY_KEY, AUTHORITY_PRIVATE_KEY_KEY);
     let (authority, mut why) = match kept.as_ref().map(|kept| (kept, certificates::check_authority(kept, now))) {
         Some((kept, Verdict::Good)) => (kept.clone(), None),
         // With the same key: what it signed stays valid.
         Some((kept, Verdict::Replace(AUTHORITY_IS_OLD))) => {
-            (certificates::renew_authority(kept, TITLE, now)?, Some("the authority ends within a year"))
+            (certificates::renew_authority(kept, title, now)?, Some("the authority ends within a year"))
         }
-        Some((_, Verdict::Replace(why))) => (certificates::new_authority(TITLE, now)?, Some(why)),
-        None => (certificates::new_authority(TITLE, now)?, Some("there was none")),
+        Some((_, Verdict::Replace(why))) => (certificates::new_authority(title, now)?, Some(why)),
+        None => (certificates::new_authority(title, now)?, Some("there was none")),
     };
     let serving = match serving(secret).map(|kept| (certificates::check(&kept, &authority.certificate, hosts, now), kept)) {
         Some((Verdict::Good, kept)) => kept,
@@ -88,15 +93,15 @@ mod tests {
 
     #[test]
     fn an_empty_secret_is_filled_and_a_good_one_left_alone() {
-        let (pairs, why) = wanted(&Secret::default(), &hosts(), after(0)).unwrap();
+        let (pairs, why) = wanted(&Secret::default(), "test", &hosts(), after(0)).unwrap();
         assert_eq!(why, Some("there was none"));
-        assert_eq!(wanted(&secret(&pairs), &hosts(), after(59)).unwrap(), (pairs, None));
+        assert_eq!(wanted(&secret(&pairs), "test", &hosts(), after(59)).unwrap(), (pairs, None));
     }
 
     #[test]
     fn the_certificate_is_renewed_by_the_same_authority() {
-        let (pairs, _) = wanted(&Secret::default(), &hosts(), after(0)).unwrap();
-        let (renewed, why) = wanted(&secret(&pairs), &hosts(), after(61)).unwrap();
+        let (pairs, _) = wanted(&Secret::default(), "test", &hosts(), after(0)).unwrap();
+        let (renewed, why) = wanted(&secret(&pairs), "test", &hosts(), after(61)).unwrap();
         assert_eq!(why, Some("two thirds of its life are over"));
         assert_eq!(renewed.authority, pairs.authority);
         assert_ne!(renewed.serving, pairs.serving);
@@ -104,21 +109,21 @@ mod tests {
 
     #[test]
     fn what_was_taken_out_by_hand_comes_back() {
-        let (pairs, _) = wanted(&Secret::default(), &hosts(), after(0)).unwrap();
+        let (pairs, _) = wanted(&Secret::default(), "test", &hosts(), after(0)).unwrap();
         let mut without = secret(&pairs);
         without.data.as_mut().unwrap().remove(CERTIFICATE_KEY);
-        let (mended, why) = wanted(&without, &hosts(), after(1)).unwrap();
+        let (mended, why) = wanted(&without, "test", &hosts(), after(1)).unwrap();
         assert!(why.is_some() && mended.authority == pairs.authority);
         let mut without = secret(&pairs);
         without.data.as_mut().unwrap().remove(AUTHORITY_PRIVATE_KEY_KEY);
-        let (mended, why) = wanted(&without, &hosts(), after(1)).unwrap();
+        let (mended, why) = wanted(&without, "test", &hosts(), after(1)).unwrap();
         assert!(why.is_some() && mended.authority != pairs.authority && mended.serving != pairs.serving);
     }
 
     #[test]
     fn an_old_authority_keeps_its_key() {
-        let (pairs, _) = wanted(&Secret::default(), &hosts(), after(0)).unwrap();
-        let (renewed, why) = wanted(&secret(&pairs), &hosts(), after(3400)).unwrap();
+        let (pairs, _) = wanted(&Secret::default(), "test", &hosts(), after(0)).unwrap();
+        let (renewed, why) = wanted(&secret(&pairs), "test", &hosts(), after(3400)).unwrap();
         assert_eq!(why, Some("the authority ends within a year"));
         assert_eq!(renewed.authority.private_key, pairs.authority.private_key);
     }

@@ -57,7 +57,7 @@ struct Desk {
 /// Serves until the process ends. Fails if the address cannot be had.
 pub async fn serve(listen: SocketAddr, names: Names, client: Client, metrics: Metrics) -> anyhow::Result<()> {
     let shown = Shown::default();
-    let listener = TlsListener::bind(listen, shown.clone()).await?;
+    let listener = TlsListener::bind(listen, shown.clone(), b"http/1.1", "ENTENTE_ADMISSION_LISTEN").await?;
     tokio::spawn(show(client.clone(), names, shown));
     axum::serve(listener, routes(Arc::new(client), metrics)).await.context("the admission server ended")
 }

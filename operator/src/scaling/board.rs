@@ -15,7 +15,6 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::Readings;
-use super::subject::Subject;
 use crate::objects::Shared;
 
 /// Time between two readings. A leader tells its depth once a second; more often finds it sooner.
@@ -26,6 +25,9 @@ const SHARE: u32 = 5;
 const TIMEOUT: Duration = Duration::from_millis(1_500);
 /// A reading older than this is not decided on.
 pub const OLD: Duration = Duration::from_secs(5);
+
+/// What is read: the UID of a Broker, and a virtual host.
+pub type Watched = (String, String);
 
 /// One reading of a whole Broker.
 #[derive(Debug)]
@@ -96,11 +98,11 @@ impl Boards {
         Self { shared, cluster_domain, by_uid: HashMap::new() }
     }
 
-    /// Reads the Brokers of these subjects and no others.
-    pub fn keep(&mut self, subjects: &[Arc<Subject>]) {
+    /// Reads these and no others.
+    pub fn keep(&mut self, watched: impl IntoIterator<Item = Watched>) {
         let mut wanted: HashMap<String, BTreeSet<String>> = HashMap::new();
-        for subject in subjects {
-            wanted.entry(subject.broker_uid.clone()).or_default().insert(subject.virtual_host.clone());
+        for (uid, virtual_host) in watched {
+            wanted.entry(uid).or_default().insert(virtual_host);
         }
         self.by_uid.retain(|uid, reader| wanted.contains_key(uid) && !reader.task.is_finished());
         for (uid, hosts) in wanted {
@@ -122,6 +124,11 @@ impl Boards {
             let task = tokio::spawn(read(shared, self.cluster_domain.clone(), broker, told, tell));
             self.by_uid.insert(uid, Reader { virtual_hosts, board, task });
         }
+    }
+
+    /// The boards of all Brokers that are read.
+    pub fn all(&self) -> HashMap<String, Readings> {
+        self.by_uid.iter().map(|(uid, reader)| (uid.clone(), reader.board.clone())).collect()
     }
 
     /// The board of a Broker.
@@ -185,13 +192,21 @@ async fn meet(shared: &Shared, broker: &Broker, cluster_domain: &str, nodes: &mu
 }
 
 #[cfg(test)]
+impl Board {
+    /// A board of the virtual host `shop`, by queue and messages that are ready.
+    pub fn of(read_at: Option<Instant>, gauges: &[(&str, u64)]) -> Self {
+        let name = |queue: &str| ("shop".to_owned(), queue.to_owned());
+        let gauges = gauges.iter().map(|(queue, ready)| (name(queue), Gauge { ready: *ready, ..Gauge::default() })).collect();
+        Self { read_at, gauges }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
     fn board(at: Option<Instant>, gauges: &[(&str, u64)]) -> Board {
-        let name = |queue: &str| ("shop".to_owned(), queue.to_owned());
-        let gauges = gauges.iter().map(|(queue, ready)| (name(queue), Gauge { ready: *ready, ..Gauge::default() })).collect();
-        Board { read_at: at, gauges }
+        Board::of(at, gauges)
     }
 
     fn names(names: &[&str]) -> Vec<String> {

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use entente_core::scaling::{Decision, Sample, State, step};
+use entente_core::scaling::{Decision, Reading, Sample, State, step};
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::Readings;
+use super::costs::Costs;
 use super::report::Reporter;
 use super::subject::Subject;
 use super::target::{SeenTarget, TargetWatch, Unscaled};
@@ -33,11 +34,12 @@ pub struct Keeper {
     seen: Option<SeenTarget>,
     failed_at: Option<Instant>,
     reporter: Reporter,
+    costs: Costs,
 }
 
 impl Keeper {
     /// Begins where the status says that the process before stopped.
-    pub fn new(shared: Arc<Shared>, subject: watch::Receiver<Arc<Subject>>, board: Readings) -> Self {
+    pub fn new(shared: Arc<Shared>, subject: watch::Receiver<Arc<Subject>>, board: Readings, costs: Costs) -> Self {
         let first = Arc::clone(&subject.borrow());
         let memory = first.told.0.as_ref().and_then(|told| told.memory.as_deref());
         let state = State::resume(memory);
@@ -50,6 +52,7 @@ impl Keeper {
             state,
             seen: None,
             failed_at: None,
+            costs,
         }
     }
 
@@ -79,6 +82,10 @@ impl Keeper {
     }
 
     async fn tick(&mut self, subject: &Subject) {
+        if subject.external {
+            self.reporter.external(subject).await;
+            return;
+        }
         if let Some(rival) = &subject.rival {
             self.reporter.rival(subject, rival).await;
             return;
@@ -121,12 +128,20 @@ impl Keeper {
                 seen = self.target.look().await?;
                 continue;
             }
+            if replicas < seen.target.spec_replicas && holds_messages(&reading) {
+                self.costs.prepare(subject, &seen.candidates, replicas).await;
+            }
             self.target.write(&seen, replicas).await?;
             self.state = state;
             self.reporter.scaled(subject, &decision);
             return Ok(decision);
         }
     }
+}
+
+/// Whether there is anything to choose by.
+fn holds_messages(reading: &Reading) -> bool {
+    matches!(reading, Reading::Seen(seen) if seen.unacknowledged > 0)
 }
 
 fn watch_target(shared: &Shared, subject: &Subject) -> TargetWatch {

@@ -5,13 +5,17 @@
 //! subject   an object with `spec.scaling`: which queue, which settings, which target
 //! keeper    one for each subject: depth + target → step → `/scale`, status, Event
 //! target    `/scale` of any kind in the object's own namespace (invariant I3)
+//! lookout   depths for whoever else asks, such as KEDA
+//! costs     which pods go first when replicas are lowered, where the operator may say so
 //! ```
 //!
 //! Nobody waits for anybody: a board that gets no answer tells its keepers so, and these lower nothing (invariant I5); a keeper whose
 //! API server is slow delays itself alone (invariant I7).
 
 mod board;
+mod costs;
 mod keeper;
+mod lookout;
 mod report;
 mod subject;
 mod target;
@@ -27,8 +31,13 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use board::{Board, Boards};
+use costs::Costs;
 use keeper::Keeper;
 use subject::Subject;
+
+pub use costs::Annotated;
+pub use lookout::Lookout;
+pub use subject::Place;
 
 use crate::objects::Shared;
 
@@ -45,6 +54,10 @@ pub struct Autoscaler {
     pub subscriptions: Store<Subscription>,
     /// DNS domain of the Kubernetes cluster.
     pub cluster_domain: String,
+    /// Where pods may be annotated.
+    pub annotated: Annotated,
+    /// Who else asks for depths.
+    pub lookout: Arc<Lookout>,
 }
 
 /// A keeper at work. It ends with this.
@@ -71,7 +84,9 @@ impl Autoscaler {
             let subjects = self.subjects();
             let there: BTreeSet<&str> = subjects.iter().map(|subject| subject.uid.as_str()).collect();
             self.forget(&there);
-            boards.keep(&subjects);
+            let of_subjects = subjects.iter().map(|subject| (subject.broker_uid.clone(), subject.virtual_host.clone()));
+            boards.keep(of_subjects.chain(self.lookout.wanted()));
+            self.lookout.show(&boards);
             at_work.retain(|uid, _| there.contains(uid.as_str()));
             for subject in &subjects {
                 self.attend(subject, &boards, &mut at_work);
@@ -100,7 +115,8 @@ impl Autoscaler {
             return;
         }
         let (tell, told) = watch::channel(Arc::clone(subject));
-        let keeper = Keeper::new(Arc::clone(&self.shared), told, board);
+        let costs = Costs::new(Arc::clone(&self.shared), self.annotated.covers(&subject.namespace));
+        let keeper = Keeper::new(Arc::clone(&self.shared), told, board, costs);
         at_work.insert(subject.uid.clone(), AtWork { subject: tell, task: tokio::spawn(keeper.run()) });
     }
 

@@ -24,6 +24,8 @@ use crate::metrics::Scaled as ScaledLabel;
 use crate::objects::Shared;
 use crate::objects::writes::OF_THE_AUTOSCALER;
 
+/// Held back by: the Broker is not Entente's to read.
+const EXTERNAL_BROKER: &str = "ExternalBroker";
 /// What does not change replicas is told no more often.
 const CALM: Duration = Duration::from_secs(10);
 
@@ -93,6 +95,16 @@ impl Reporter {
     pub async fn rival(&mut self, subject: &Subject, rival: &str) {
         let message = format!("{rival} of this namespace scales {} already; give this one another target", subject.target_text());
         self.trouble(subject, HeldBack::ConflictingScaler.as_str(), message).await;
+    }
+
+    /// The queue is at a RabbitMQ that somebody else runs, whose depths are not read.
+    pub async fn external(&mut self, subject: &Subject) {
+        let message = format!(
+            "{} is not scaled: its Broker is an external one, and depths are read from nodes that Entente runs; remove spec.scaling, and \
+             scale it by KEDA's own scaler for RabbitMQ",
+            subject.target_text()
+        );
+        self.trouble(subject, EXTERNAL_BROKER, message).await;
     }
 
     async fn trouble(&mut self, subject: &Subject, reason: &str, message: String) {

@@ -86,6 +86,33 @@ impl Scaled for Subscription {
     }
 }
 
+/// Where the queues of an object are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The Broker.
+    pub broker_uid: String,
+    /// The virtual host.
+    pub virtual_host: String,
+    /// The queues.
+    pub queues: Vec<String>,
+    /// Whether somebody else runs the Broker: the depths of its queues are not read.
+    pub external: bool,
+}
+
+impl Place {
+    /// `None` for an object that is not served yet.
+    pub fn of<K: Scaled>(object: &K, shared: &Shared) -> Option<Self> {
+        let (broker, virtual_host) = object.place()?;
+        let broker = shared.broker_of_status(Some(broker))?;
+        Some(Self {
+            broker_uid: broker.uid()?,
+            virtual_host: virtual_host.to_owned(),
+            queues: object.queues(),
+            external: broker.spec.external.is_some(),
+        })
+    }
+}
+
 /// One object that is scaled.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subject {
@@ -103,6 +130,8 @@ pub struct Subject {
     pub reference: ObjectReference,
     /// The Broker.
     pub broker_uid: String,
+    /// Whether somebody else runs it: the depths of its queues are not read.
+    pub external: bool,
     /// Where its queues are.
     pub virtual_host: String,
     /// Its queues at the broker.
@@ -136,8 +165,7 @@ impl Subject {
             return None;
         }
         let config = Config::new(scaling, object.caps(), &mut Vec::new())?;
-        let (broker, virtual_host) = object.place()?;
-        let broker = shared.broker_of_status(Some(broker))?;
+        let Place { broker_uid, virtual_host, queues, external } = Place::of(object, shared)?;
         Some(Self {
             uid: object.uid()?,
             kind: K::KIND,
@@ -145,9 +173,10 @@ impl Subject {
             name: object.name_any(),
             created: object.meta().creation_timestamp.as_ref().map(|time| time.0),
             reference: object.object_ref(&()),
-            broker_uid: broker.uid()?,
-            virtual_host: virtual_host.to_owned(),
-            queues: object.queues(),
+            broker_uid,
+            external,
+            virtual_host,
+            queues,
             config,
             target: scaling.target_ref.clone(),
             rival: None,
@@ -177,12 +206,13 @@ pub fn rivals(mut subjects: Vec<Subject>) -> Vec<Subject> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod testing {
     use serde_json::json;
 
     use super::*;
 
-    fn subject(name: &str, second: i64, target: &serde_json::Value) -> Subject {
+    /// A Queue of the namespace `shop`, with a target.
+    pub fn of(name: &str, second: i64, target: &serde_json::Value) -> Subject {
         let scaling: Scaling = serde_json::from_value(json!({"targetRef": target, "messagesPerReplica": 5})).unwrap();
         Subject {
             uid: name.to_owned(),
@@ -192,6 +222,7 @@ mod tests {
             created: Timestamp::from_second(second).ok(),
             reference: ObjectReference::default(),
             broker_uid: "b".to_owned(),
+            external: false,
             virtual_host: "shop".to_owned(),
             queues: vec![name.to_owned()],
             config: Config::new(&scaling, Caps::default(), &mut Vec::new()).unwrap(),
@@ -201,13 +232,26 @@ mod tests {
         }
     }
 
+    /// The same, with a Deployment.
+    pub fn subject(name: &str) -> Subject {
+        of(name, 1, &json!({"name": "worker"}))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::testing::of;
+    use super::*;
+
     #[test]
     fn the_oldest_of_several_acts_on_a_target() {
         let told = rivals(vec![
-            subject("late", 9, &json!({"name": "worker"})),
-            subject("early", 1, &json!({"name": "worker"})),
-            subject("other", 9, &json!({"name": "another"})),
-            subject("kind", 9, &json!({"name": "worker", "kind": "StatefulSet"})),
+            of("late", 9, &json!({"name": "worker"})),
+            of("early", 1, &json!({"name": "worker"})),
+            of("other", 9, &json!({"name": "another"})),
+            of("kind", 9, &json!({"name": "worker", "kind": "StatefulSet"})),
         ]);
         let rivals: Vec<_> = told.iter().map(|subject| (subject.name.as_str(), subject.rival.as_deref())).collect();
         assert_eq!(rivals, [("early", None), ("kind", None), ("late", Some("Queue/early")), ("other", None)]);

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use entente_core::cluster::observation;
 use entente_core::scaling::Target;
+use entente_core::scaling::deletion::{COST, Candidate};
 use entente_crds::scaling::TargetRef;
 use k8s_openapi::api::autoscaling::v1::Scale;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams};
-use kube::{Client, Resource, discovery};
+use kube::{Client, Resource, ResourceExt, discovery};
 use serde_json::json;
 
 /// Other autoscalers are looked for so often.
@@ -48,6 +49,8 @@ pub struct SeenTarget {
     pub target: Target,
     /// When.
     pub at: Instant,
+    /// Its pods of which Kubernetes lets those of the lowest cost go first.
+    pub candidates: Vec<Candidate>,
     version: Option<String>,
 }
 
@@ -93,7 +96,8 @@ impl TargetWatch {
             quota_exceeded: self.short_since.is_some_and(|since| since.elapsed() >= REFUSED_AFTER),
             other_scaler,
         };
-        Ok(SeenTarget { target, at: Instant::now(), version: scale.metadata.resource_version })
+        let candidates = pods.iter().filter_map(candidate).collect();
+        Ok(SeenTarget { target, at: Instant::now(), candidates, version: scale.metadata.resource_version })
     }
 
     /// Writes the number of replicas, if nobody else has written since it was seen.
@@ -201,8 +205,51 @@ fn is_ready(pod: &Pod) -> bool {
     pod.meta().deletion_timestamp.is_none() && observation::is_ready(pod)
 }
 
+/// ReplicaSets alone, those of Deployments among them, choose by cost: a StatefulSet lets its last pod go.
+fn candidate(pod: &Pod) -> Option<Candidate> {
+    let owner = pod.owner_references().iter().find(|owner| owner.controller == Some(true))?;
+    if owner.kind != "ReplicaSet" || pod.meta().deletion_timestamp.is_some() {
+        return None;
+    }
+    let status = pod.status.as_ref();
+    let many = status.and_then(|status| status.pod_ips.as_ref()).into_iter().flatten().map(|one| one.ip.as_str());
+    let hosts = many.chain(status.and_then(|status| status.pod_ip.as_deref())).filter_map(|ip| ip.parse().ok()).collect();
+    Some(Candidate {
+        name: pod.name_any(),
+        uid: pod.uid()?,
+        hosts,
+        is_ready: observation::is_ready(pod),
+        created: pod.creation_timestamp().map(|time| time.0),
+        cost: pod.annotations().get(COST).cloned(),
+    })
+}
+
 fn is_unschedulable(pod: &Pod) -> bool {
     pod.meta().deletion_timestamp.is_none()
         && condition(pod, "PodScheduled")
             .is_some_and(|condition| condition.status == "False" && condition.reason.as_deref() == Some("Unschedulable"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(owner: &str) -> Pod {
+        serde_json::from_value(json!({
+            "metadata": {"name": "worker-1", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z", "annotations": {COST: "5"},
+                "ownerReferences": [{"apiVersion": "apps/v1", "kind": owner, "name": "worker", "uid": "o", "controller": true}]},
+            "status": {"podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}], "conditions": [{"type": "Ready", "status": "True"}]},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn pods_of_replica_sets_can_be_told_who_goes_first_and_others_cannot() {
+        let found = candidate(&pod("ReplicaSet")).unwrap();
+        assert!(found.is_ready && found.hosts.contains(&"fd00::1".parse().unwrap()) && found.cost.as_deref() == Some("5"));
+        assert_eq!(candidate(&pod("StatefulSet")), None);
+        let mut leaving = pod("ReplicaSet");
+        leaving.metadata.deletion_timestamp = leaving.metadata.creation_timestamp.clone();
+        assert_eq!(candidate(&leaving), None);
+    }
 }

@@ -4,6 +4,7 @@
 
 mod actions;
 mod answers;
+mod connected;
 mod gauges;
 mod guard;
 mod http;
@@ -12,12 +13,14 @@ mod pulse;
 mod senders;
 mod users;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use entente_core::contract::usage::Sender;
 use entente_core::orphans::Listed;
+use entente_core::scaling::deletion::Connected;
 use entente_core::topology::observed::{ObservedQueue, ObservedVirtualHost};
 use entente_core::topology::plan::Action;
 use futures::try_join;
@@ -136,6 +139,10 @@ impl BrokerAdmin for RabbitMq {
 
     async fn read_senders(&self, virtual_host: &str) -> Result<Vec<Sender>, AdminError> {
         senders::read(&self.http, virtual_host).await
+    }
+
+    async fn read_connected(&self, virtual_host: &str, hosts: &BTreeSet<IpAddr>) -> Result<Vec<Connected>, AdminError> {
+        connected::read(&self.http, virtual_host, hosts).await
     }
 
     async fn execute(&self, virtual_host: &str, action: &Action) -> Result<(), AdminError> {

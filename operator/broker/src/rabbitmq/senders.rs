@@ -12,7 +12,8 @@ use crate::admin::AdminError;
 
 /// Connections that are asked about at once.
 const AT_ONCE: usize = 4;
-const AMQP: &str = "AMQP 1-0";
+/// As the list of connections has it.
+pub const AMQP: &str = "AMQP 1-0";
 
 #[derive(Debug, Deserialize)]
 struct Connection {

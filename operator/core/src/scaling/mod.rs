@@ -28,7 +28,9 @@
 mod arrivals;
 mod config;
 mod decision;
+pub mod deletion;
 mod downstream;
+pub mod keda;
 mod ledger;
 mod need;
 mod number;
