@@ -81,9 +81,12 @@ steps=examples/contract-evolution/steps
 step() {
   sed "s/SUNSET_AT/${sunset:-}/" "$steps/$1" | kubectl apply -f - "${@:2}" 2>&1 | sed 's/^/    /'
 }
-# refused FILE [OPTION…]: the same for one that must not be taken.
+# refused FILE [OPTION…]: the same for one that must not be taken. kubectl repeats the whole patch before it says why.
 refused() {
-  if step "$@"; then die "$1 was taken"; fi
+  local said
+  if said=$(step "$@"); then die "$1 was taken"; fi
+  grep -q 'admission webhook' <<<"$said" || die "$1: $said"
+  sed -n '/admission webhook/,$p' <<<"$said" | sed 's/^.*admission webhook/    admission webhook/'
 }
 # v1_becomes FIELD VALUE
 v1_becomes() {
