@@ -104,7 +104,7 @@ impl BrokerAdmin for RabbitMq {
             self.http.get(&bindings),
             self.http.get(&limits),
         )?;
-        Ok(Some(ObservedVirtualHost {
+        let seen = ObservedVirtualHost {
             tags: host.tags.into_iter().collect(),
             queues,
             exchanges: exchanges.into_iter().filter_map(answers::Exchange::ours).collect(),
@@ -112,7 +112,8 @@ impl BrokerAdmin for RabbitMq {
             bindings: bindings.into_iter().filter_map(answers::Binding::ours).collect(),
             limits: limits.into_iter().flat_map(|limits| limits.value).collect(),
             seen_at: Some(seen_at),
-        }))
+        };
+        Ok(Some(seen.without_loose_ends()))
     }
 
     async fn read_queues(&self, virtual_host: &str) -> Result<BTreeMap<String, ObservedQueue>, AdminError> {

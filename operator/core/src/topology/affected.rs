@@ -72,10 +72,19 @@ pub fn touched(plan: &Plan, before: &ObservedVirtualHost) -> BTreeSet<Owner> {
             Action::DeleteExchange { name } => {
                 touched.extend(before.bindings_from(name).filter_map(owner_of_destination));
             }
+            Action::DeclareExchange(_) => touched.extend(unbound(before)),
             _ => {}
         }
     }
     touched
+}
+
+/// Subscriptions whose queue nothing leads to: they may wait for this very exchange. When somebody deletes a Topic's
+/// exchange, its bindings go too, and whoever looks before the Topic has made it anew can bind nothing.
+fn unbound(host: &ObservedVirtualHost) -> impl Iterator<Item = Owner> {
+    let bound: BTreeSet<&str> = host.bindings.iter().map(|binding| binding.destination.as_str()).collect();
+    let unbound = host.queues.keys().filter(move |name| !bound.contains(name.as_str()));
+    unbound.filter_map(|name| Owner::of_queue(name)).filter(|owner| matches!(owner, Owner::Subscription { .. }))
 }
 
 /// Whose it is that a binding leads to.
@@ -108,6 +117,7 @@ mod tests {
     use crate::object::Object;
     use crate::topology::diff::diff;
     use crate::topology::foundation::{self, virtual_host};
+    use crate::topology::model::{Arguments, ExchangeDeclaration, QueueDeclaration, QueueKind};
     use crate::topology::observed::Counts;
 
     fn q() -> Owner {
@@ -148,6 +158,20 @@ mod tests {
                 assert!(!found.everything && found.structure.contains(&q()), "{found:?}");
             }
         }
+    }
+
+    /// Seen: the Subscription looked first, found no exchange to bind to, and came back 5 s later.
+    #[test]
+    fn an_exchange_that_is_made_anew_concerns_those_that_lost_their_binding() {
+        let mut before = ObservedVirtualHost::default();
+        for name in ["subscription.n.lost", "subscription.n.bound", "q"] {
+            let queue = QueueDeclaration { name: name.into(), kind: QueueKind::Quorum, arguments: Arguments::new() };
+            before.note(&Action::DeclareQueue(queue));
+        }
+        before.bindings.insert(Binding::new("topic.u", "subscription.n.bound", ""));
+        let exchange = ExchangeDeclaration { name: "topic.t".into(), kind: "x-sql".into(), arguments: Arguments::new() };
+        let lost = Owner::Subscription { namespace: "n".into(), name: "lost".into() };
+        assert_eq!(touched(&Plan::of(Action::DeclareExchange(exchange)), &before), BTreeSet::from([lost]));
     }
 
     #[test]

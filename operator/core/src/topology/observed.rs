@@ -80,6 +80,26 @@ impl ObservedVirtualHost {
         self.bindings.range(Binding::new(exchange, "", "")..).take_while(move |binding| binding.source == exchange)
     }
 
+    /// Without bindings from or to what is not there.
+    ///
+    /// Exchanges, queues and bindings are read one after another, and from a node that hears of each by itself. With an
+    /// exchange that is gone and bindings that seem to be left, the exchange would be made anew and nothing bound to it. Too
+    /// few do no harm: to bind once more changes nothing.
+    #[must_use]
+    pub fn without_loose_ends(mut self) -> Self {
+        let Self { exchanges, queues, bindings, .. } = &mut self;
+        // What is predeclared is never listed.
+        let is_exchange = |name: &str| name.is_empty() || name.starts_with("amq.") || exchanges.contains_key(name);
+        bindings.retain(|binding| {
+            let leads = match binding.destination_kind {
+                DestinationKind::Queue => queues.contains_key(&binding.destination),
+                DestinationKind::Exchange => is_exchange(&binding.destination),
+            };
+            leads && is_exchange(&binding.source)
+        });
+        self
+    }
+
     /// Notes that an action succeeded, so that the next decision builds on it before the next read.
     ///
     /// The broker remains the judge: the next read replaces all of this.
@@ -133,5 +153,26 @@ impl ObservedVirtualHost {
                 self.bindings.remove(binding);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::QueueDeclaration;
+    use super::*;
+
+    /// What is read of an exchange that somebody deletes at that very moment.
+    #[test]
+    fn a_binding_without_an_end_is_none() {
+        let mut seen = ObservedVirtualHost::default();
+        let exchange = ExchangeDeclaration { name: "front".into(), kind: "x-sql".into(), arguments: Arguments::new() };
+        seen.note(&Action::DeclareExchange(exchange));
+        let queue = QueueDeclaration { name: "q".into(), kind: QueueKind::Quorum, arguments: Arguments::new() };
+        seen.note(&Action::DeclareQueue(queue));
+        let whole = [Binding::new("front", "q", ""), Binding::new("amq.topic", "q", "")];
+        let onward = Binding { destination_kind: DestinationKind::Exchange, ..Binding::new("front", "gone", "") };
+        let loose = [Binding::new("gone", "q", ""), Binding::new("front", "gone", ""), onward];
+        seen.bindings.extend(whole.iter().chain(&loose).cloned());
+        assert_eq!(seen.without_loose_ends().bindings, whole.into());
     }
 }
