@@ -35,7 +35,7 @@ const LARGEST: usize = 64 * 1024;
 /// What one connection may ask at once. KEDA keeps one, with a stream for each trigger of `external-push`.
 const STREAMS: u32 = 4096;
 /// A connection whose other end is gone is noticed: a stream of a calm queue says nothing for days.
-const ALIVE_EVERY: Duration = Duration::from_secs(60);
+const ALIVE_EVERY: Duration = Duration::from_mins(1);
 /// A queue that nobody asked for before is known after a reading or two.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How often a stream looks. Depths are read twice a second.
