@@ -1,5 +1,6 @@
 //! The chart's dashboard asks for figures that there are.
 
+// Helpers of tests are tests, too.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeSet;

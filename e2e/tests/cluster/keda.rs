@@ -40,7 +40,7 @@ async fn keda_is_told_the_depth_and_woken_by_the_first_message() -> Result<()> {
 
         // Two answers: nothing waits, and then, without being asked again, something does.
         let known = metadata("orders");
-        let arguments = ["StreamIsActive", &scene.namespace, &known, "2"];
+        let arguments = ["StreamIsActive", scene.namespace.as_str(), known.as_str(), "2"];
         let told = programs.run::<Value>(Program::Keda, &binding, &arguments, None);
         let sent = async {
             tokio::time::sleep(std::time::Duration::from_secs(3)).await;

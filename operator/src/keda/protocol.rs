@@ -2,6 +2,9 @@
 //!
 //! Written by hand: seven messages are less than a compiler for them. A test reads the file and compares.
 
+// The names are the protocol's.
+#![allow(clippy::struct_field_names)]
+
 use std::collections::HashMap;
 
 use prost::Message;
@@ -119,7 +122,7 @@ mod tests {
             r#"metricSpecs:[{metricName:"m",targetSize:7,targetSizeFloat:7.5}]"#
         );
         let asked = GetMetricsRequest { scaled_object_ref: Some(object), metric_name: "m".into() };
-        assert_eq!(read(&pool, "GetMetricsRequest", &asked), format!(r#"scaledObjectRef:{{{told}}},metricName:"m""#));
+        assert_eq!(read(&pool, "GetMetricsRequest", &asked), format!(r#"scaledObjectRef{{{told}}},metricName:"m""#));
         let value = MetricValue { metric_name: "m".into(), metric_value: 9, metric_value_float: 9.5 };
         assert_eq!(
             read(&pool, "GetMetricsResponse", &GetMetricsResponse { metric_values: vec![value] }),

@@ -76,8 +76,8 @@ async fn of(http: &Http, host: IpAddr, connection: Connection, ask: bool) -> Res
 }
 
 fn connected(host: IpAddr, sessions: Vec<Session>) -> Connected {
-    let mut unsettled = sessions.iter().map(|session| session.outgoing_unsettled_deliveries);
-    let unsettled = unsettled.try_fold(0_u64, |sum, more| Some(sum.saturating_add(more?)));
+    let mut held = sessions.iter().map(|session| session.outgoing_unsettled_deliveries);
+    let unsettled = held.try_fold(0_u64, |sum, more| Some(sum.saturating_add(more?)));
     let links = sessions.into_iter().flat_map(|session| session.outgoing_links);
     Connected { host, queues: links.filter_map(|link| link.queue_name).collect(), unsettled }
 }
