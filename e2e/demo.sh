@@ -15,37 +15,37 @@ completed() {
   kubectl -n "$2" logs "job/$1" --all-containers --tail=1 | sed "s|^|    $1: |"
 }
 
-say "1/11 Kubernetes of three nodes"
+say "1/12 Kubernetes of three nodes"
 e2e/cluster/up.sh
 use_cluster
 need jq jq
-say "2/11 images"
+say "2/12 images"
 e2e/images.sh
-say "3/11 what an earlier run left is removed"
+say "3/12 what an earlier run left is removed"
 remove_installation
-say "4/11 chart, and the Broker of three nodes that it brings"
+say "4/12 chart, and the Broker of three nodes that it brings"
 # Clients get their Secrets in the namespaces of the example alone, so these come first.
 kubectl apply -f examples/orders-and-billing/01-namespaces.yaml | sed 's/^/    /'
 for name in payments kitchen parcels tracking; do kubectl create namespace "$name" --save-config | sed 's/^/    /'; done
 e2e/install.sh e2e/demo.yaml
-say "5/11 quickstart: Queues"
+say "5/12 quickstart: Queues"
 kubectl apply -f examples/quickstart/01-namespace.yaml -f examples/quickstart/02-queue.yaml | sed 's/^/    /'
 wait_ready queue orders shop 60
 wait_ready queue invoices shop 60
-say "6/11 quickstart: 10,000 messages over AMQP 1.0"
+say "6/12 quickstart: 10,000 messages over AMQP 1.0"
 kubectl apply -f examples/quickstart/03-producer.yaml -f examples/quickstart/04-consumer.yaml | sed 's/^/    /'
 completed orders-producer "$SYSTEM"
 completed orders-consumer "$SYSTEM"
-say "7/11 orders and billing: a Topic, Subscriptions with filters, Clients, in two namespaces"
+say "7/12 orders and billing: a Topic, Subscriptions with filters, Clients, in two namespaces"
 kubectl apply -f examples/orders-and-billing | sed 's/^/    /'
 for object in topic/orders queue/audit client/order-service; do wait_ready "${object%/*}" "${object#*/}" orders 60; done
 for object in subscription/invoices subscription/reports client/invoice-service; do wait_ready "${object%/*}" "${object#*/}" billing 60; done
-say "8/11 orders and billing: 450 orders of five kinds, of which the filter lets 200 pass"
+say "8/12 orders and billing: 450 orders of five kinds, of which the filter lets 200 pass"
 kubectl apply -f examples/orders-and-billing/jobs | sed 's/^/    /'
 completed orders-producer orders
 completed invoice-consumer billing
 
-say "9/11 dead letters: a consumer rejects 100 of 300 payments; they are sent again, and taken"
+say "9/12 dead letters: a consumer rejects 100 of 300 payments; they are sent again, and taken"
 kubectl apply -f examples/dead-letters | sed 's/^/    /'
 wait_ready queue payments payments 60
 wait_ready client payment-service payments 60
@@ -66,7 +66,7 @@ replicas_become() {
   done
 }
 
-say "10/11 autoscaling: nobody at rest, five consumers for 400 messages, nobody again"
+say "10/12 autoscaling: nobody at rest, five consumers for 400 messages, nobody again"
 kubectl apply -f examples/autoscaling | sed 's/^/    /'
 wait_ready queue meals kitchen 60
 wait_ready client cook kitchen 60
@@ -95,7 +95,10 @@ v1_becomes() {
   note "$(date +%T) v1: $1=$2"
 }
 
-say "11/11 contract evolution: v2 honours v1; v1 is deprecated, left, and retired, while a consumer runs"
+say "11/12 failover: the node that leads is killed while messages flow; what clients saw, and whether one is lost"
+cargo build "${CARGO_FLAGS[@]}" --quiet --bin chaos
+ROUNDS=1 NEMESIS=kill WORKLOAD=quorum target/release/chaos | sed 's/^/    /'
+say "12/12 contract evolution: v2 honours v1; v1 is deprecated, left, and retired, while a consumer runs"
 kubectl apply -f examples/contract-evolution | sed 's/^/    /'
 for object in servicecontract/parcels client/parcel-service; do wait_ready "${object%/*}" "${object#*/}" parcels 60; done
 for object in subscription/deliveries client/tracking-service; do wait_ready "${object%/*}" "${object#*/}" tracking 60; done

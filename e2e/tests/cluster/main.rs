@@ -29,4 +29,5 @@ mod retention;
 mod scaling;
 mod secrecy;
 mod serving;
+mod settings;
 mod topic;
