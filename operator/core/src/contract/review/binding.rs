@@ -1,7 +1,7 @@
 //! What somebody is told who binds to a version of a contract.
 
 use entente_crds::ServiceContract;
-use entente_crds::service_contract::{VersionState, VersionStatus};
+use entente_crds::service_contract::{DesiredState, Version, VersionState, VersionStatus};
 use kube::ResourceExt;
 
 use crate::admission::Judgement;
@@ -18,6 +18,8 @@ pub fn judge(contract: &ServiceContract, version: &str) -> Judgement {
     let moving = declared.and_then(|version| version.successor.as_ref()).map(|to| format!(" move to {to}")).unwrap_or_default();
     match recorded.map(|recorded| recorded.state) {
         None if declared.is_none() => judgement.warn(format!("the contract {} has no version {version}", contract.name_any())),
+        // Applied together with what binds to it, a contract is not looked at yet: that it is offered is its owner's word.
+        None | Some(VersionState::Draft) if !is_looked_at(contract) && declared.is_some_and(is_offered) => {}
         None | Some(VersionState::Draft) => {
             judgement.warn(format!("{name} is a draft: it may change, and nothing is sent under it"));
         }
@@ -32,6 +34,15 @@ pub fn judge(contract: &ServiceContract, version: &str) -> Judgement {
         Some(VersionState::Retired) => judgement.refuse(format!("{name} is retired;{moving}")),
     }
     judgement
+}
+
+/// Whether its status speaks of the spec as it is.
+fn is_looked_at(contract: &ServiceContract) -> bool {
+    contract.status.as_ref().is_some_and(|status| status.observed_generation == contract.metadata.generation)
+}
+
+fn is_offered(version: &Version) -> bool {
+    version.desired_state != DesiredState::Draft
 }
 
 fn until(recorded: Option<&VersionStatus>) -> String {

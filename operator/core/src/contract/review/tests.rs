@@ -334,3 +334,17 @@ fn binding_to_what_ends_is_told() {
         assert!(!binding::judge(&contract, ended).is_admitted(), "{ended}");
     }
 }
+
+/// Seen: a contract and its first Client, applied with one command.
+#[test]
+fn what_is_offered_and_was_not_looked_at_is_no_draft() {
+    let mut contract = contract(&[version("v1", "Active", V1), version("v2", "Draft", V2)]);
+    contract.metadata.generation = Some(1);
+    assert_eq!(binding::judge(&contract, "v1"), Judgement::default());
+    assert_eq!(binding::judge(&contract, "v2").warnings().len(), 1);
+    let mut refused = with_status(contract, json!([seen("v1", "Draft", json!({}))]));
+    if let Some(status) = &mut refused.status {
+        status.observed_generation = Some(1);
+    }
+    assert_eq!(binding::judge(&refused, "v1").warnings().len(), 1, "it was looked at, and refused");
+}
