@@ -235,25 +235,28 @@ mod tests {
     #[tokio::test]
     async fn an_attempt_goes_on_when_the_one_who_waits_looks_at_the_clock() {
         let started = Arc::new(AtomicU32::new(0));
-        let count = Arc::clone(&started);
+        let answer = Arc::new(tokio::sync::Notify::new());
+        let (count, answers) = (Arc::clone(&started), Arc::clone(&answer));
         let mut connector = Connector::new(
             move || {
                 count.fetch_add(1, Ordering::Relaxed);
-                Box::pin(async {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                let answers = Arc::clone(&answers);
+                Box::pin(async move {
+                    answers.notified().await;
                     Ok(())
                 })
             },
             no_wait(),
         );
-        let mut ticks = 0;
-        loop {
+        // The broker answers only after the third look.
+        for _ in 0..3 {
             tokio::select! {
-                result = connector.link() => break result.unwrap(),
-                () = tokio::time::sleep(Duration::from_millis(10)) => ticks += 1,
+                _ = connector.link() => panic!("nobody has answered"),
+                () = tokio::time::sleep(Duration::from_millis(10)) => {}
             }
         }
-        assert!(ticks > 2);
+        answer.notify_one();
+        connector.link().await.unwrap();
         assert_eq!(started.load(Ordering::Relaxed), 1);
     }
 
