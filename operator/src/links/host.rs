@@ -118,7 +118,7 @@ impl Host {
 
     /// Whether that is observed whose end an event tells of.
     pub fn contradicts(&self, event: &BrokerEvent) -> bool {
-        self.look(|seen| seen.is_some_and(|seen| is_there(event, seen)))
+        self.look(|seen| seen.and_then(|seen| is_there(event, seen)).unwrap_or(false))
     }
 
     /// Number of the read that began last.

@@ -44,19 +44,18 @@ impl Echoes {
 pub fn is_news(event: &BrokerEvent, observed: Option<&ObservedVirtualHost>, echoes: &mut Echoes, now: Instant) -> bool {
     let (Some(observed), Some(name)) = (observed, event.name.as_deref()) else { return true };
     match event.kind.as_str() {
-        // What we deleted ourselves is no longer observed.
-        "queue.deleted" | "policy.cleared" | "exchange.deleted" | "binding.deleted" => is_there(event, observed),
         "policy.set" => !echoes.hear(name, now),
-        _ => true,
+        // What we deleted ourselves is no longer observed.
+        _ => is_there(event, observed).unwrap_or(true),
     }
 }
 
-/// Whether that is observed whose end an event tells of. Right after a read this means that the node that was read has
-/// not heard of it yet, which a loaded cluster may take a while for.
-pub fn is_there(event: &BrokerEvent, observed: &ObservedVirtualHost) -> bool {
-    let Some(name) = event.name.as_deref() else { return false };
+/// Whether that is observed whose end an event tells of; `None` for an event of something else. Right after a read, that it is
+/// means that the node that was read has not heard of the end yet, which a loaded cluster may take a while for.
+pub fn is_there(event: &BrokerEvent, observed: &ObservedVirtualHost) -> Option<bool> {
+    let name = event.name.as_deref()?;
     let detail = |key: &str| event.details.get(key).cloned().unwrap_or_default();
-    match event.kind.as_str() {
+    Some(match event.kind.as_str() {
         "queue.deleted" => observed.queues.contains_key(name),
         "policy.cleared" => observed.policies.contains_key(name),
         "exchange.deleted" => observed.exchanges.contains_key(name),
@@ -66,8 +65,8 @@ pub fn is_there(event: &BrokerEvent, observed: &ObservedVirtualHost) -> bool {
             let alike = |seen: &Binding| seen.source == source && seen.destination == name && seen.routing_key == key;
             observed.bindings.iter().any(alike)
         }
-        _ => false,
-    }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

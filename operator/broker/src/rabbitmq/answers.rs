@@ -6,7 +6,7 @@ use entente_core::orphans::Listed;
 use entente_core::topology::model::{
     Arguments, Binding as BindingModel, DestinationKind, ExchangeDeclaration, Policy as PolicyModel, QueueKind,
 };
-use entente_core::topology::observed::{Counts, ObservedQueue};
+use entente_core::topology::observed::{Counts, ObservedQueue, is_predeclared};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -130,10 +130,7 @@ impl Exchange {
     /// Without those that every virtual host has.
     pub fn ours(self) -> Option<(String, ExchangeDeclaration)> {
         let Self { name, kind, arguments } = self;
-        if name.is_empty() || name.starts_with("amq.") {
-            return None;
-        }
-        Some((name.clone(), ExchangeDeclaration { name, kind, arguments }))
+        (!is_predeclared(&name)).then(|| (name.clone(), ExchangeDeclaration { name, kind, arguments }))
     }
 }
 

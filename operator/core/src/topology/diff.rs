@@ -177,12 +177,8 @@ pub fn waiting<'a>(desired: &'a Desired, observed: &ObservedVirtualHost) -> Vec<
 /// speaks of it.
 fn waits_for<'a>(binding: &'a Binding, desired: &Desired, observed: &ObservedVirtualHost) -> Option<&'a str> {
     let Binding { source, destination, destination_kind, routing_key: _, arguments: _ } = binding;
-    let is_exchange = |name: &String| {
-        // What is predeclared is always there and never listed.
-        name.starts_with("amq.")
-            || observed.exchanges.contains_key(name)
-            || desired.exchanges.iter().any(|exchange| exchange.name == *name)
-    };
+    let is_exchange =
+        |name: &String| observed.has_exchange(name) || desired.exchanges.iter().any(|exchange| exchange.name == *name);
     let is_there = match destination_kind {
         DestinationKind::Queue => {
             observed.queues.contains_key(destination) || desired.queues.iter().any(|queue| queue.name == *destination)

@@ -55,6 +55,11 @@ impl Counts {
     }
 }
 
+/// Whether an exchange is one that every virtual host has. What is observed leaves these out.
+pub fn is_predeclared(exchange: &str) -> bool {
+    exchange.is_empty() || exchange.starts_with("amq.")
+}
+
 /// A virtual host as the broker reports it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ObservedVirtualHost {
@@ -80,6 +85,11 @@ impl ObservedVirtualHost {
         self.bindings.range(Binding::new(exchange, "", "")..).take_while(move |binding| binding.source == exchange)
     }
 
+    /// Whether there is an exchange of this name.
+    pub fn has_exchange(&self, name: &str) -> bool {
+        is_predeclared(name) || self.exchanges.contains_key(name)
+    }
+
     /// Without bindings from or to what is not there.
     ///
     /// Exchanges, queues and bindings are read one after another, and from a node that hears of each by itself. With an
@@ -87,17 +97,15 @@ impl ObservedVirtualHost {
     /// few do no harm: to bind once more changes nothing.
     #[must_use]
     pub fn without_loose_ends(mut self) -> Self {
-        let Self { exchanges, queues, bindings, .. } = &mut self;
-        // What is predeclared is never listed.
-        let is_exchange = |name: &str| name.is_empty() || name.starts_with("amq.") || exchanges.contains_key(name);
+        let mut bindings = std::mem::take(&mut self.bindings);
         bindings.retain(|binding| {
             let leads = match binding.destination_kind {
-                DestinationKind::Queue => queues.contains_key(&binding.destination),
-                DestinationKind::Exchange => is_exchange(&binding.destination),
+                DestinationKind::Queue => self.queues.contains_key(&binding.destination),
+                DestinationKind::Exchange => self.has_exchange(&binding.destination),
             };
-            leads && is_exchange(&binding.source)
+            leads && self.has_exchange(&binding.source)
         });
-        self
+        Self { bindings, ..self }
     }
 
     /// Notes that an action succeeded, so that the next decision builds on it before the next read.
