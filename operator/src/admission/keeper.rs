@@ -7,17 +7,14 @@ use std::time::Duration;
 
 use entente_core::cluster::names::AUTHORITY_KEY;
 use entente_crds::meta::MANAGER;
-use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
-use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::json;
 
 use super::names::{Names, WEBHOOK};
-use super::secret::{self, Pairs};
-use crate::certificates::CertificateError;
+use super::secret;
 
 const EVERY: Duration = Duration::from_secs(10);
 /// Longest bundle of before that is kept for a while, in bytes: one authority, not a chain of all that ever were.
@@ -28,8 +25,6 @@ const TITLE: &str = "Entente admission";
 /// Why the webhook cannot be kept.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
-    #[error("the Secret {0} is missing: helm upgrade brings it back")]
-    NoSecret(String),
     #[error("the ValidatingWebhookConfiguration {0} is missing, or has no entry {WEBHOOK}: helm upgrade brings it back")]
     NoWebhook(String),
     #[error("no answer from the API server")]
@@ -37,7 +32,7 @@ enum Failure {
     #[error(transparent)]
     Api(#[from] kube::Error),
     #[error(transparent)]
-    Certificate(#[from] CertificateError),
+    Secret(#[from] secret::Failure),
 }
 
 /// Keeps both as they should be, for as long as it is polled. A failure is told once, and tried again.
@@ -59,24 +54,11 @@ pub async fn keep(client: Client, names: Names) {
 }
 
 async fn once(client: &Client, names: &Names) -> Result<(), Failure> {
-    let (pairs, fresh) = ensure_certificate(client, names).await?;
-    ensure_trust(client, names, &pairs.authority.certificate, fresh).await
-}
-
-/// What the Secret holds, and whether that is new.
-async fn ensure_certificate(client: &Client, names: &Names) -> Result<(Pairs, bool), Failure> {
-    let api: Api<Secret> = Api::namespaced(client.clone(), &names.namespace);
-    let there = api.get_opt(&names.name).await?.ok_or_else(|| Failure::NoSecret(names.name.clone()))?;
-    let (pairs, why) = secret::wanted(&there, TITLE, &names.hosts(), Timestamp::now())?;
-    let Some(why) = why else { return Ok((pairs, false)) };
-    // Only what was just read is changed: of two replicas that both believe they lead, one gets a conflict, and reads again.
-    let patch = json!({
-        "metadata": {"uid": there.metadata.uid, "resourceVersion": there.metadata.resource_version},
-        "data": pairs.data(),
-    });
-    api.patch(&names.name, &params(), &Patch::Merge(&patch)).await?;
-    tracing::info!(name = names.name, why, "certificate of the admission webhook issued");
-    Ok((pairs, true))
+    let (pairs, why) = secret::ensure(client, names, TITLE).await?;
+    if let Some(why) = why {
+        tracing::info!(name = names.name, why, "certificate of the admission webhook issued");
+    }
+    ensure_trust(client, names, &pairs.authority.certificate, why.is_some()).await
 }
 
 /// `fresh`: what the Secret holds was written just now, and replicas still show what was there before.

@@ -4,10 +4,15 @@ use std::collections::BTreeMap;
 
 use entente_core::cluster::names::{AUTHORITY_KEY, AUTHORITY_PRIVATE_KEY_KEY, CERTIFICATE_KEY, PRIVATE_KEY_KEY};
 use entente_core::cluster::secrets::{KeyPair, text};
+use entente_crds::meta::MANAGER;
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client};
+use serde_json::json;
 
+use super::names::Names;
 use crate::certificates::{self, AUTHORITY_IS_OLD, CertificateError, Verdict};
 
 /// The authority and what it signed.
@@ -21,7 +26,7 @@ pub struct Pairs {
 
 impl Pairs {
     /// As the data of the Secret.
-    pub fn data(&self) -> BTreeMap<String, ByteString> {
+    fn data(&self) -> BTreeMap<String, ByteString> {
         let Self { authority, serving } = self;
         [
             (AUTHORITY_KEY, &authority.certificate),
@@ -44,9 +49,40 @@ fn pair(secret: &Secret, certificate: &str, private_key: &str) -> Option<KeyPair
     Some(KeyPair { certificate: text(secret, certificate)?, private_key: text(secret, private_key)? })
 }
 
+/// Why the Secret cannot be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// It is the chart's to make.
+    #[error("the Secret {0} is missing: helm upgrade brings it back")]
+    NoSecret(String),
+    /// The API server's answer.
+    #[error(transparent)]
+    Api(#[from] kube::Error),
+    /// No certificate could be made.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+}
+
+/// What the Secret holds, after it was made to hold what it should; and why it had to be, if it had.
+pub async fn ensure(client: &Client, names: &Names, title: &str) -> Result<(Pairs, Option<&'static str>), Failure> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), &names.namespace);
+    let there = api.get_opt(&names.name).await?.ok_or_else(|| Failure::NoSecret(names.name.clone()))?;
+    let (pairs, why) = wanted(&there, title, &names.hosts(), Timestamp::now())?;
+    if why.is_some() {
+        // Only what was just read is changed: of two replicas that both believe they lead, one gets a conflict, and reads again.
+        let patch = json!({
+            "metadata": {"uid": there.metadata.uid, "resourceVersion": there.metadata.resource_version},
+            "data": pairs.data(),
+        });
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        api.patch(&names.name, &params, &Patch::Merge(&patch)).await?;
+    }
+    Ok((pairs, why))
+}
+
 /// What the Secret should hold, and why if that is something else than it holds. Everything is decided by what is there and the time.
 /// `title` is for people who look at the authority.
-pub fn wanted(
+fn wanted(
     secret: &Secret,
     title: &str,
     hosts: &[String],

@@ -2,16 +2,11 @@
 
 use std::time::Duration;
 
-use entente_crds::meta::MANAGER;
-use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Patch, PatchParams};
-use kube::{Api, Client};
-use serde_json::json;
+use kube::Client;
 
 use crate::admission::Names;
 use crate::admission::listener::Shown;
-use crate::admission::secret::{Pairs, wanted};
+use crate::admission::secret::{self, Pairs};
 
 const EVERY: Duration = Duration::from_secs(10);
 const CALL: Duration = Duration::from_secs(5);
@@ -38,18 +33,9 @@ pub async fn keep(client: Client, names: Names, shown: Shown) {
 }
 
 async fn ensure(client: &Client, names: &Names) -> anyhow::Result<Pairs> {
-    let api: Api<Secret> = Api::namespaced(client.clone(), &names.namespace);
-    let there = api.get_opt(&names.name).await?;
-    let there = there.ok_or_else(|| anyhow::anyhow!("the Secret {} is missing: helm upgrade brings it back", names.name))?;
-    let (pairs, why) = wanted(&there, TITLE, &names.hosts(), Timestamp::now())?;
-    let Some(why) = why else { return Ok(pairs) };
-    // Only what was just read is changed: of two replicas that both believe they lead, one gets a conflict, and reads again.
-    let patch = json!({
-        "metadata": {"uid": there.metadata.uid, "resourceVersion": there.metadata.resource_version},
-        "data": pairs.data(),
-    });
-    let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-    api.patch(&names.name, &params, &Patch::Merge(&patch)).await?;
-    tracing::info!(name = names.name, why, "certificate for KEDA issued");
+    let (pairs, why) = secret::ensure(client, names, TITLE).await?;
+    if let Some(why) = why {
+        tracing::info!(name = names.name, why, "certificate for KEDA issued");
+    }
     Ok(pairs)
 }

@@ -60,8 +60,6 @@ pub struct GetMetricsResponse {
     pub metric_values: Vec<MetricValue>,
 }
 
-// The names are those of the protocol.
-#[allow(clippy::struct_field_names)]
 #[derive(Clone, PartialEq, Message)]
 pub struct MetricValue {
     #[prost(string, tag = "1")]
