@@ -11,6 +11,7 @@ pub mod chance;
 pub mod chaos;
 pub mod cluster;
 pub mod foreign;
+pub mod leaving;
 pub mod manifest;
 pub mod object;
 pub mod operator;

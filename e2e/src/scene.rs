@@ -1,6 +1,6 @@
 //! A namespace of a test's own on the default Broker, which goes when the test ends, however it ends.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use entente_broker::admin::BrokerAdmin;
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::broker::BrokerAccess;
 use crate::cluster::{Cluster, SYSTEM};
+use crate::leaving;
 use crate::queue::{is_ready, is_refused, queue};
 use crate::wait::{holds, seconds, until};
 
@@ -29,11 +30,14 @@ pub struct Scene {
     pub namespace: String,
 }
 
-/// Runs a test in a namespace of its own. That the namespace can be removed afterwards is part of every test.
+/// Runs a test in a namespace of its own. That the namespace can be removed afterwards is part of every test, though others go on meanwhile.
 pub async fn scene(label: &str, test: impl AsyncFnOnce(&Scene) -> Result<()>) -> Result<()> {
     let scene = Scene::begin(label).await?;
+    let begun = Instant::now();
     let outcome = test(&scene).await;
+    let took = begun.elapsed();
     let end = scene.end().await;
+    println!("{label}: {:.1} s, and {:.1} s to clean up", took.as_secs_f64(), (begun.elapsed() - took).as_secs_f64());
     outcome.and(end)
 }
 
@@ -42,15 +46,16 @@ impl Scene {
     pub async fn begin(label: &str) -> Result<Self> {
         let cluster = Cluster::connect().await?;
         let broker = BrokerAccess::of(&cluster, SYSTEM, "main").await.context("the Broker main: make install brings it")?;
+        leaving::sweep(&cluster, &broker).await?;
         let unique = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() % 100_000_000;
-        let namespace = format!("e2e-{label}-{unique}");
+        let namespace = format!("{}{label}-{unique}", leaving::PREFIX);
         let object: Namespace =
             serde_json::from_value(json!({"metadata": {"name": namespace, "labels": {"entente.dev/e2e": "true"}}}))?;
         cluster.namespaces().create(&PostParams::default(), &object).await?;
         Ok(Self { cluster, broker, namespace })
     }
 
-    /// Removes namespace and virtual host.
+    /// Lets namespace and virtual host go.
     pub async fn end(self) -> Result<()> {
         self.let_go::<entente_crds::Subscription>().await?;
         self.let_go::<entente_crds::Topic>().await?;
@@ -63,9 +68,12 @@ impl Scene {
         if namespaces.get_opt(&self.namespace).await?.is_some() {
             namespaces.delete(&self.namespace, &DeleteParams::default()).await?;
         }
-        let gone = self.namespace_gone(seconds(60)).await;
-        self.broker.delete(&format!("vhosts/{}", self.namespace)).await?;
-        gone.map(drop)
+        leaving::let_go(&self.cluster, &self.broker, self.namespace).await
+    }
+
+    /// Waits until nothing of earlier scenes is left.
+    pub async fn is_alone(&self) -> Result<()> {
+        leaving::all_gone(&self.cluster, &self.broker).await
     }
 
     /// Whatever is left of a kind may go with all its messages.

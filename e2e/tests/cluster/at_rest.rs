@@ -86,6 +86,7 @@ async fn judge(scene: &Scene, what: &str, api: &[audit::Write], broker: &access_
 #[tokio::test]
 async fn i6_nothing_is_written_at_rest_nor_by_a_restart() -> Result<()> {
     scene("rest", async |scene| {
+        scene.is_alone().await?;
         scene.create_many("q", QUEUES / 2, &json!({"deletionPolicy": "Delete"})).await?;
         scene.create_many("p", QUEUES / 2, &json!({"deletionPolicy": "Delete", "maxLength": 100})).await?;
         println!("{QUEUES} Queues Ready in {:?}", scene.all_ready(seconds(120)).await?);

@@ -14,6 +14,7 @@ async fn strike(nemesis: Nemesis, workloads: &[Workload], rounds: u32) -> Result
     let seed = seed()?;
     let mut figures = Figures::default();
     scene("chaos", async |scene| {
+        scene.is_alone().await?;
         let campaign = Campaign {
             nemesis,
             workloads: workloads.to_vec(),

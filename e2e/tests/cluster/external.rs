@@ -8,6 +8,7 @@ use entente_crds::{Broker, Client, Queue, Subscription, Topic};
 use entente_e2e::amqp::{drain, receive, send, send_to};
 use entente_e2e::broker::BrokerAccess;
 use entente_e2e::cluster::{Cluster, SYSTEM};
+use entente_e2e::leaving;
 use entente_e2e::object::{Kind, Objects, condition, status};
 use entente_e2e::scene::{Scene, scene};
 use entente_e2e::wait::{holds, seconds};
@@ -68,6 +69,8 @@ pub(super) async fn with_broker(label: &str, test: impl AsyncFnOnce(&Scene) -> R
     let cluster = Cluster::connect().await?;
     remove(&cluster).await?;
     let outcome = scene(label, test).await;
+    // Objects go as long as their Broker is there.
+    leaving::all_gone(&cluster, &BrokerAccess::of(&cluster, SYSTEM, "main").await?).await?;
     remove(&cluster).await?;
     outcome
 }

@@ -174,10 +174,14 @@ async fn i2_a_queue_that_is_there_is_adopted_only_if_it_is_alike() -> Result<()>
         let queues: Objects<Queue> = Objects::of(&scene.cluster, host);
         scene.create_ready("alike", json!({"maxLength": 100})).await?;
         ensure!(drain(&scene.broker, host, "alike").await? == ["alike-0", "alike-1"]);
-        queues.create("unlike", json!({"deletionPolicy": "Retain"})).await?;
+        queues.create("unlike", json!({})).await?;
         let message = queues.refused("unlike", "Conflict").await?;
         ensure!(message.contains("x-dead-letter-exchange"), "{message}");
-        // It stays as it is, with what is in it, also when the Queue goes.
+        // It stays as it is, with what is in it, also when the Queue goes: whatever its policy, it was never that queue's.
+        queues.delete("unlike").await?;
+        queues.gone("unlike", seconds(20)).await?;
+        queues.create("unlike", json!({"deletionPolicy": "Delete"})).await?;
+        queues.refused("unlike", "Conflict").await?;
         queues.delete("unlike").await?;
         queues.gone("unlike", seconds(20)).await?;
         ensure!(drain(&scene.broker, host, "unlike").await? == ["unlike-0", "unlike-1"]);

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::conditions::{self, Status};
-use crate::topology::diff::Desired;
+use crate::topology::diff::{Desired, Foreign, foreign};
 use crate::topology::names::{RESERVED, exactly};
 use crate::topology::observed::ObservedVirtualHost;
 use crate::topology::plan::Plan;
@@ -55,7 +55,7 @@ pub trait Object: Reported {
         None
     }
 
-    /// What its deletion does at the broker. `observed` must be fresh.
+    /// What its deletion does at the broker with all that bears its names. Asked by [`deletion`] alone.
     fn deletion(&self, observed: &ObservedVirtualHost) -> Decision;
 
     /// The queue that is closed to new messages before the last look at whether it is empty.
@@ -74,6 +74,27 @@ pub trait Object: Reported {
 
     /// The Broker that a status names.
     fn broker_of(status: &Self::Status) -> Option<&str>;
+}
+
+/// What the deletion of an object does at the broker. `observed` must be fresh.
+///
+/// What it was in conflict with, a queue of its name with other fixed settings, was never its own: it stays as it is, and
+/// holds nothing up (invariants I2, I4).
+pub fn deletion<O: Object>(object: &O, observed: &ObservedVirtualHost) -> Decision {
+    // Refused as it stands now, it was served as it was; then what is there is its own.
+    let Ok(settings) = object.validate() else { return object.deletion(observed) };
+    let Stages { usable, complete } = O::desired(&settings);
+    let mut theirs = foreign(&usable, observed);
+    let Foreign { queues, exchanges } = foreign(&complete, observed);
+    theirs.queues.extend(queues);
+    theirs.exchanges.extend(exchanges);
+    if theirs.is_empty() {
+        return object.deletion(observed);
+    }
+    if theirs.queues.contains(&object.closes()) {
+        return Decision::Release;
+    }
+    object.deletion(&theirs.left_out_of(observed))
 }
 
 /// Why an object is not served as it stands. Only a change of its spec helps.

@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 use entente_broker::admin::AdminError;
-use entente_core::object::{Decision, Outcome};
+use entente_core::object::{Decision, Outcome, deletion as decide};
 use entente_core::topology::foundation::owner_tag;
 use entente_core::topology::model::{Arguments, Policy, QueueKind};
 use entente_core::topology::names::{closing_policy, is_history};
@@ -92,7 +92,7 @@ async fn delete<K: Kind>(ctx: &Context<K>, object: &K, link: &Link, host: &Host)
     let (ours, decision) = host.look(|observed| {
         let nothing = ObservedVirtualHost::default();
         let seen = observed.unwrap_or(&nothing);
-        (seen.tags.contains(&owner_tag(&link.uid)), object.deletion(seen))
+        (seen.tags.contains(&owner_tag(&link.uid)), decide(object, seen))
     });
     if !ours {
         // Gone, or never ours: nothing of this object is there (invariant I2).
@@ -100,7 +100,7 @@ async fn delete<K: Kind>(ctx: &Context<K>, object: &K, link: &Link, host: &Host)
     }
     let closes = object.closes();
     let (plan, only_if_empty) = match decision {
-        Decision::Release => return Ok(release(ctx, object, "nothing of it was left in the broker").await),
+        Decision::Release => return Ok(release(ctx, object, "nothing of its own was left in the broker").await),
         Decision::Unknown => return Ok(wait(ctx, object, "the broker does not tell yet how many messages are left").await),
         Decision::Wait(what) => {
             open(link, host, &closes).await?;
@@ -158,7 +158,7 @@ async fn is_surely_empty<K: Kind>(link: &Link, host: &Host, object: &K, deletion
         }
     }
     link.refresh(host).await?;
-    let decision = host.look(|seen| seen.map(|seen| object.deletion(seen)));
+    let decision = host.look(|seen| seen.map(|seen| decide(object, seen)));
     Ok(matches!(decision, Some(Decision::Delete { .. })))
 }
 

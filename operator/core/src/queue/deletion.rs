@@ -77,6 +77,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::object::deletion;
     use crate::queue::desired::desired;
     use crate::queue::validate::validate;
     use crate::topology::diff::diff;
@@ -134,6 +135,28 @@ mod tests {
     #[test]
     fn i5_an_unknown_count_is_not_zero() {
         assert_eq!(decide("q", DeletionPolicy::DeleteIfEmpty, &broker(json!({}), None)), Decision::Unknown);
+    }
+
+    #[test]
+    fn i2_what_it_was_in_conflict_with_is_left_alone_and_holds_nothing() {
+        let full = Counts { ready: 2, unacknowledged: 0, consumers: 0 };
+        for policy in ["DeleteIfEmpty", "Delete"] {
+            let spec = json!({"deletionPolicy": policy, "partitions": {"count": 3, "by": "k"}});
+            let queue = |name: &str| entente_crds::Queue::new(name, serde_json::from_value(spec.clone()).unwrap());
+            let mut seen = broker(spec.clone(), Some(Counts::default()));
+            // Another's queue where a part should be.
+            let theirs = seen.queues.get_mut("part.q.1").unwrap();
+            (theirs.arguments, theirs.counts) = (crate::topology::model::Arguments::default(), Some(full));
+            let Decision::Delete { plan, .. } = deletion(&queue("q"), &seen) else { panic!("nothing to delete") };
+            plan.actions().for_each(|action| seen.note(action));
+            assert_eq!(seen.queues.keys().collect::<Vec<_>>(), ["part.q.1"], "{policy}");
+            assert_eq!(deletion(&queue("q"), &seen), Decision::Release, "{policy}");
+        }
+        let spec = json!({"deletionPolicy": "DeleteIfEmpty"});
+        let mut seen = broker(spec.clone(), Some(full));
+        seen.queues.get_mut("q").unwrap().arguments.clear();
+        let queue = entente_crds::Queue::new("q", serde_json::from_value(spec).unwrap());
+        assert_eq!(deletion(&queue, &seen), Decision::Release);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `(desired, observed) → plan` for the broker objects of one Kubernetes object.
 
+use std::collections::BTreeSet;
+
 use super::model::{Arguments, Binding, DestinationKind, ExchangeDeclaration, Policy, QueueDeclaration};
 use super::observed::{ObservedQueue, ObservedVirtualHost};
 use super::plan::{Action, Plan};
@@ -98,6 +100,31 @@ pub struct Conflict {
     pub name: String,
     /// What differs: `key: declared X, found Y`.
     pub differences: String,
+}
+
+/// Names of what is somebody else's, see [`foreign`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Foreign {
+    /// Queues.
+    pub queues: BTreeSet<String>,
+    /// Exchanges.
+    pub exchanges: BTreeSet<String>,
+}
+
+impl Foreign {
+    /// Whether there is nothing of that sort.
+    pub fn is_empty(&self) -> bool {
+        let Self { queues, exchanges } = self;
+        queues.is_empty() && exchanges.is_empty()
+    }
+
+    /// What was observed, as if none of it were there.
+    pub fn left_out_of(&self, observed: &ObservedVirtualHost) -> ObservedVirtualHost {
+        let mut rest = observed.clone();
+        rest.queues.retain(|name, _| !self.queues.contains(name));
+        rest.exchanges.retain(|name, _| !self.exchanges.contains(name));
+        rest
+    }
 }
 
 /// The way from what was observed to what is desired.
@@ -215,6 +242,19 @@ fn diff_claim(
     };
     let surplus = scope.of(observed).into_iter().filter(|seen| !bindings.contains(seen) && is_succeeded(seen));
     unbinds.extend(surplus.cloned().map(Action::Unbind));
+}
+
+/// What is there by a declared name without being alike: somebody else's, never to be changed or deleted (invariant I2).
+pub fn foreign(desired: &Desired, observed: &ObservedVirtualHost) -> Foreign {
+    let is_unlike_exchange = |declared: &&ExchangeDeclaration| {
+        observed.exchanges.get(&declared.name).is_some_and(|seen| check_exchange(declared, seen).is_err())
+    };
+    let is_unlike_queue =
+        |declared: &&QueueDeclaration| observed.queues.get(&declared.name).is_some_and(|seen| check_alike(declared, seen).is_err());
+    Foreign {
+        queues: desired.queues.iter().filter(is_unlike_queue).map(|declared| declared.name.clone()).collect(),
+        exchanges: desired.exchanges.iter().filter(is_unlike_exchange).map(|declared| declared.name.clone()).collect(),
+    }
 }
 
 fn check_exchange(declared: &ExchangeDeclaration, seen: &ExchangeDeclaration) -> Result<(), Conflict> {
