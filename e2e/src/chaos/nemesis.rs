@@ -46,6 +46,10 @@ pub enum Nemesis {
     Partition,
     /// Everything on the Kubernetes node dies, kubelet included; it starts again after 10 to 20 s.
     NodeKill,
+    /// `Stop` with no operator before and meanwhile: what Kubernetes' own readiness gives, to compare with.
+    StopPlain,
+    /// `NodeKill` likewise.
+    NodeKillPlain,
     /// SIGKILL, with the API server down before and for 10 s after.
     ApiServer,
     /// SIGKILL, with no operator before and for 10 s after.
@@ -60,7 +64,7 @@ pub enum Nemesis {
 
 impl Nemesis {
     /// Every one.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Kill,
         Self::KillTwo,
         Self::KillAll,
@@ -69,6 +73,8 @@ impl Nemesis {
         Self::Stop,
         Self::Partition,
         Self::NodeKill,
+        Self::StopPlain,
+        Self::NodeKillPlain,
         Self::ApiServer,
         Self::Operator,
         Self::Switchover,
@@ -87,6 +93,8 @@ impl Nemesis {
             Self::Stop => "stop",
             Self::Partition => "partition",
             Self::NodeKill => "node-kill",
+            Self::StopPlain => "stop-plain",
+            Self::NodeKillPlain => "node-kill-plain",
             Self::ApiServer => "apiserver",
             Self::Operator => "operator",
             Self::Switchover => "switchover",
@@ -97,7 +105,7 @@ impl Nemesis {
 
     /// Whether it can strike this node. The first Kubernetes node is the machine itself, clients included.
     pub fn can_strike(self, node: &BrokerNode) -> bool {
-        !matches!(self, Self::Partition | Self::NodeKill) || node.machine != "node0"
+        !matches!(self, Self::Partition | Self::NodeKill | Self::NodeKillPlain) || node.machine != "node0"
     }
 
     /// Plans a failure: how long it lasts is the seed's choice.
@@ -106,8 +114,8 @@ impl Nemesis {
             Self::Kill | Self::KillTwo | Self::KillAll | Self::PodDelete | Self::Switchover | Self::Rolling => Duration::ZERO,
             Self::DiskAlarm => Duration::from_millis(5_000 + chance.below(10_000)),
             Self::RollingOperator => Duration::from_millis(1_000 + chance.below(19_000)),
-            Self::Stop => seconds(*[1, 5, 30].get(chance.index(3)?).context("three lengths")?),
-            Self::Partition | Self::NodeKill => Duration::from_millis(10_000 + chance.below(10_000)),
+            Self::Stop | Self::StopPlain => seconds(*[1, 5, 30].get(chance.index(3)?).context("three lengths")?),
+            Self::Partition | Self::NodeKill | Self::NodeKillPlain => Duration::from_millis(10_000 + chance.below(10_000)),
             Self::ApiServer | Self::Operator => seconds(10),
         };
         Ok(Fault { nemesis: self, victim, lasts })
@@ -147,7 +155,7 @@ impl Fault {
     pub async fn prepare(&self, cluster: &Cluster) -> Result<()> {
         match self.nemesis {
             Nemesis::ApiServer => script("apiserver.sh", &["stop"]).await.map(drop),
-            Nemesis::Operator => no_operator(cluster).await,
+            Nemesis::Operator | Nemesis::StopPlain | Nemesis::NodeKillPlain => no_operator(cluster).await,
             Nemesis::Kill
             | Nemesis::KillTwo
             | Nemesis::KillAll
@@ -178,13 +186,15 @@ impl Fault {
             Nemesis::KillTwo => kill_with(cluster, &self.victim, 1).await,
             Nemesis::KillAll => kill_with(cluster, &self.victim, usize::MAX).await,
             Nemesis::DiskAlarm => execute(SYSTEM, &self.victim.pod, &["rabbitmqctl", "-q", "eval", DISK_IS_FULL]).await.map(drop),
-            Nemesis::Stop => signal("STOP", &rabbitmq()?).await,
+            Nemesis::Stop | Nemesis::StopPlain => signal("STOP", &rabbitmq()?).await,
             Nemesis::PodDelete => {
                 cluster.pods(SYSTEM).delete(&self.victim.pod, &DeleteParams::default()).await?;
                 Ok(())
             }
             Nemesis::Partition => script("node.sh", &["cut", number_of(&self.victim.machine)?]).await.map(drop),
-            Nemesis::NodeKill => script("node.sh", &["kill", number_of(&self.victim.machine)?]).await.map(drop),
+            Nemesis::NodeKill | Nemesis::NodeKillPlain => {
+                script("node.sh", &["kill", number_of(&self.victim.machine)?]).await.map(drop)
+            }
             Nemesis::Switchover | Nemesis::Rolling | Nemesis::RollingOperator => Ok(()),
         }
     }
@@ -205,6 +215,14 @@ impl Fault {
             Nemesis::Stop => signal("CONT", &processes(&self.victim.uid, RABBITMQ)?).await,
             Nemesis::Partition => script("node.sh", &["heal", number_of(&self.victim.machine)?]).await.map(drop),
             Nemesis::NodeKill => script("node.sh", &["restart", number_of(&self.victim.machine)?]).await.map(drop),
+            Nemesis::StopPlain => {
+                signal("CONT", &processes(&self.victim.uid, RABBITMQ)?).await?;
+                operator_again(&scene.cluster).await
+            }
+            Nemesis::NodeKillPlain => {
+                script("node.sh", &["restart", number_of(&self.victim.machine)?]).await?;
+                operator_again(&scene.cluster).await
+            }
             Nemesis::ApiServer => script("apiserver.sh", &["start"]).await.map(drop),
             Nemesis::Operator => operator_again(&scene.cluster).await,
         }
@@ -291,7 +309,8 @@ mod tests {
     fn the_machine_that_clients_are_on_is_not_cut_off() {
         for nemesis in Nemesis::ALL {
             assert!(nemesis.can_strike(&node("node1")));
-            assert_eq!(nemesis.can_strike(&node("node0")), !matches!(nemesis, Nemesis::Partition | Nemesis::NodeKill));
+            let needs_another = matches!(nemesis, Nemesis::Partition | Nemesis::NodeKill | Nemesis::NodeKillPlain);
+            assert_eq!(nemesis.can_strike(&node("node0")), !needs_another);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::slice;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -15,7 +16,7 @@ use entente_e2e::wait::{holds, seconds, until};
 use entente_e2e::{amqp, operator};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
@@ -56,7 +57,8 @@ async fn from_zero_on_the_first_message_and_back() -> Result<()> {
     .await
 }
 
-/// I5: whoever cannot be asked has not said zero. A leader that is stopped, an operator that is restarted.
+/// I5: whoever cannot be asked has not said zero. A leader that is stopped, a broker that is, a node whose counters begin again, an operator that is
+/// restarted meanwhile.
 #[tokio::test]
 async fn i5_replicas_never_fall_while_the_broker_is_not_seen() -> Result<()> {
     scene("unseen", async |scene| {
@@ -72,15 +74,29 @@ async fn i5_replicas_never_fall_while_the_broker_is_not_seen() -> Result<()> {
         };
         let leader = until("the queue has a leader", seconds(20), led).await?.0;
         let pod = leader.split('@').next_back().and_then(|host| host.split('.').next()).unwrap_or_default().to_owned();
-        let process = BrokerProcess::of(&scene.cluster.pods(SYSTEM).get(&pod).await?)?;
-        process.signal("STOP").await?;
-        let outcome = stays(&consumers, 3, seconds(15)).await;
-        process.signal("CONT").await?;
-        outcome?;
+        let leader = BrokerProcess::of(&scene.cluster.pods(SYSTEM).get(&pod).await?)?;
+        stopped(&consumers, slice::from_ref(&leader)).await?;
+        let nodes = scene.cluster.pods(SYSTEM).list(&ListParams::default().labels("entente.dev/broker=main")).await?;
+        let nodes: Vec<_> = nodes.iter().map(BrokerProcess::of).collect::<Result<_>>()?;
+        ensure!(nodes.len() == 3, "{nodes:?}");
+        stopped(&consumers, &nodes).await?;
+        leader.signal("KILL").await?;
         operator::restart(&scene.cluster).await?;
         stays(&consumers, 3, seconds(20)).await
     })
     .await
+}
+
+/// Stops nodes for a while in which the replicas stay.
+async fn stopped(consumers: &Consumers<'_>, nodes: &[BrokerProcess]) -> Result<()> {
+    for node in nodes {
+        node.signal("STOP").await?;
+    }
+    let outcome = stays(consumers, 3, seconds(8)).await;
+    for node in nodes {
+        node.signal("CONT").await?;
+    }
+    outcome
 }
 
 #[tokio::test]

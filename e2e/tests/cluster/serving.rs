@@ -1,15 +1,16 @@
 //! The client Service leaves out a node that does not answer, long before Kubernetes itself would.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use entente_e2e::cluster::{Cluster, SYSTEM};
 use entente_e2e::process::BrokerProcess;
 use entente_e2e::wait::{holds, seconds};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::Api;
 use kube::api::ListParams;
+use kube::{Api, ResourceExt};
 
 const NODE: &str = "main-broker-2";
 
@@ -64,5 +65,22 @@ async fn a_node_that_does_not_answer_is_left_out_within_a_second_and_comes_back(
         ensure!(took < seconds(10), "{signal}: it took {took:?}");
         all_served(&cluster).await?;
     }
+    Ok(())
+}
+
+/// A zone that burns down takes one node of three.
+#[tokio::test]
+async fn each_node_is_in_a_zone_of_its_own() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    let machines: Api<Node> = Api::all(cluster.client.clone());
+    let zone = |machine: &Node| machine.labels().get("topology.kubernetes.io/zone").cloned();
+    let all: BTreeMap<_, _> =
+        machines.list(&ListParams::default()).await?.iter().map(|one| (one.name_any(), zone(one))).collect();
+    let zones: BTreeSet<_> = all.values().flatten().collect();
+    ensure!(zones.len() >= 3, "the cluster has too few zones to tell: {all:?}");
+    let nodes = cluster.pods(SYSTEM).list(&ListParams::default().labels("entente.dev/broker=main")).await?;
+    let of = |pod: &Pod| pod.spec.as_ref()?.node_name.as_ref().and_then(|machine| all.get(machine)).cloned().flatten();
+    let taken: BTreeSet<_> = nodes.iter().filter_map(of).collect();
+    ensure!(nodes.items.len() == 3 && taken.len() == 3, "{taken:?} of {all:?}");
     Ok(())
 }

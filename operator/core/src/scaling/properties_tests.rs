@@ -139,7 +139,9 @@ fn rests(load: u64, service: u64, replicas: u32, age: i64, by_count: bool, given
     let (mut seen, mut backlogs) = (vec![replicas], vec![0]);
     let is_at_rest = |seen: &[u32], backlogs: &[u64]| {
         let begin = seen.len().saturating_sub(WHILE);
-        seen.len() > WHILE && seen[begin..].iter().all(|replicas| *replicas == seen[begin]) && backlogs.last() <= backlogs.get(begin)
+        seen.len() > WHILE
+            && seen[begin..].iter().all(|replicas| *replicas == seen[begin])
+            && backlogs.last() <= backlogs.get(begin)
     };
     while !is_at_rest(&seen, &backlogs) {
         prop_assert!(seen.len() < DAY, "no rest; {} reversals, {:?} replicas in the end", reversals(&seen), seen.last());

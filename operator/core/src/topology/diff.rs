@@ -249,8 +249,9 @@ pub fn foreign(desired: &Desired, observed: &ObservedVirtualHost) -> Foreign {
     let is_unlike_exchange = |declared: &&ExchangeDeclaration| {
         observed.exchanges.get(&declared.name).is_some_and(|seen| check_exchange(declared, seen).is_err())
     };
-    let is_unlike_queue =
-        |declared: &&QueueDeclaration| observed.queues.get(&declared.name).is_some_and(|seen| check_alike(declared, seen).is_err());
+    let is_unlike_queue = |declared: &&QueueDeclaration| {
+        observed.queues.get(&declared.name).is_some_and(|seen| check_alike(declared, seen).is_err())
+    };
     Foreign {
         queues: desired.queues.iter().filter(is_unlike_queue).map(|declared| declared.name.clone()).collect(),
         exchanges: desired.exchanges.iter().filter(is_unlike_exchange).map(|declared| declared.name.clone()).collect(),
