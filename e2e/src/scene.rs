@@ -35,9 +35,9 @@ pub async fn scene(label: &str, test: impl AsyncFnOnce(&Scene) -> Result<()>) ->
     let scene = Scene::begin(label).await?;
     let begun = Instant::now();
     let outcome = test(&scene).await;
-    let took = begun.elapsed();
+    let (took, ended) = (begun.elapsed(), Instant::now());
     let end = scene.end().await;
-    println!("{label}: {:.1} s, and {:.1} s to clean up", took.as_secs_f64(), (begun.elapsed() - took).as_secs_f64());
+    println!("{label}: {:.1} s, and {:.1} s to clean up", took.as_secs_f64(), ended.elapsed().as_secs_f64());
     outcome.and(end)
 }
 

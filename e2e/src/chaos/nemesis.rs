@@ -5,6 +5,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
 
@@ -38,6 +40,8 @@ pub enum Nemesis {
     KillAll,
     /// The node says that its disk is full, for 5 to 15 s: RabbitMQ then takes no messages anywhere.
     DiskAlarm,
+    /// The pod dies at once and its volume with it: the node comes back with an empty disk.
+    DiskLoss,
     /// The pod is deleted, with its grace period.
     PodDelete,
     /// RabbitMQ's process is stopped for 1, 5 or 30 s, and goes on.
@@ -64,11 +68,12 @@ pub enum Nemesis {
 
 impl Nemesis {
     /// Every one.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Kill,
         Self::KillTwo,
         Self::KillAll,
         Self::DiskAlarm,
+        Self::DiskLoss,
         Self::PodDelete,
         Self::Stop,
         Self::Partition,
@@ -89,6 +94,7 @@ impl Nemesis {
             Self::KillTwo => "kill-two",
             Self::KillAll => "kill-all",
             Self::DiskAlarm => "disk-alarm",
+            Self::DiskLoss => "disk-loss",
             Self::PodDelete => "pod-delete",
             Self::Stop => "stop",
             Self::Partition => "partition",
@@ -111,7 +117,9 @@ impl Nemesis {
     /// Plans a failure: how long it lasts is the seed's choice.
     pub fn plan(self, victim: BrokerNode, chance: &mut Chance) -> Result<Fault> {
         let lasts = match self {
-            Self::Kill | Self::KillTwo | Self::KillAll | Self::PodDelete | Self::Switchover | Self::Rolling => Duration::ZERO,
+            Self::Kill | Self::KillTwo | Self::KillAll | Self::DiskLoss | Self::PodDelete | Self::Switchover | Self::Rolling => {
+                Duration::ZERO
+            }
             Self::DiskAlarm => Duration::from_millis(5_000 + chance.below(10_000)),
             Self::RollingOperator => Duration::from_millis(1_000 + chance.below(19_000)),
             Self::Stop | Self::StopPlain => seconds(*[1, 5, 30].get(chance.index(3)?).context("three lengths")?),
@@ -160,6 +168,7 @@ impl Fault {
             | Nemesis::KillTwo
             | Nemesis::KillAll
             | Nemesis::DiskAlarm
+            | Nemesis::DiskLoss
             | Nemesis::PodDelete
             | Nemesis::Stop
             | Nemesis::Partition
@@ -187,6 +196,7 @@ impl Fault {
             Nemesis::KillAll => kill_with(cluster, &self.victim, usize::MAX).await,
             Nemesis::DiskAlarm => execute(SYSTEM, &self.victim.pod, &["rabbitmqctl", "-q", "eval", DISK_IS_FULL]).await.map(drop),
             Nemesis::Stop | Nemesis::StopPlain => signal("STOP", &rabbitmq()?).await,
+            Nemesis::DiskLoss => lose_disk(cluster, &self.victim).await,
             Nemesis::PodDelete => {
                 cluster.pods(SYSTEM).delete(&self.victim.pod, &DeleteParams::default()).await?;
                 Ok(())
@@ -211,7 +221,7 @@ impl Fault {
             }
             Nemesis::Kill | Nemesis::KillTwo | Nemesis::KillAll => Ok(()),
             Nemesis::DiskAlarm => disk_has_room(&self.victim.pod).await,
-            Nemesis::PodDelete => redundancy::replaced(scene, &self.victim).await,
+            Nemesis::DiskLoss | Nemesis::PodDelete => redundancy::replaced(scene, &self.victim).await,
             Nemesis::Stop => signal("CONT", &processes(&self.victim.uid, RABBITMQ)?).await,
             Nemesis::Partition => script("node.sh", &["heal", number_of(&self.victim.machine)?]).await.map(drop),
             Nemesis::NodeKill => script("node.sh", &["restart", number_of(&self.victim.machine)?]).await.map(drop),
@@ -236,6 +246,15 @@ async fn kill_with(cluster: &Cluster, victim: &BrokerNode, others: usize) -> Res
         doomed.extend(processes(&node.uid, RABBITMQ)?);
     }
     signal("KILL", &doomed).await
+}
+
+/// The claim goes with the pod that uses it, and the StatefulSet makes both anew.
+async fn lose_disk(cluster: &Cluster, victim: &BrokerNode) -> Result<()> {
+    let claims: Api<PersistentVolumeClaim> = Api::namespaced(cluster.client.clone(), SYSTEM);
+    claims.delete(&format!("data-{}", victim.pod), &DeleteParams::default()).await?;
+    let at_once = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
+    cluster.pods(SYSTEM).delete(&victim.pod, &at_once).await?;
+    Ok(())
 }
 
 async fn disk_has_room(pod: &str) -> Result<()> {

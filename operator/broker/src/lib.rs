@@ -2,8 +2,6 @@
 
 pub mod admin;
 pub mod amqp;
-#[cfg(feature = "fake")]
-pub mod fake;
 pub mod nodes;
 pub mod rabbitmq;
 pub mod tls;

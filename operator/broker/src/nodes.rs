@@ -17,19 +17,3 @@ pub trait NodeAdmin: Send + Sync {
     /// Closes at most so many connections of clients of a node. Returns how many.
     async fn close_connections(&self, node: &str, most: u32) -> Result<u32, AdminError>;
 }
-
-#[cfg(feature = "fake")]
-#[async_trait]
-impl NodeAdmin for crate::fake::FakeBroker {
-    async fn members(&self) -> Result<Option<Members>, AdminError> {
-        Ok(None)
-    }
-
-    async fn move_leaders(&self, _: &[Move]) -> Result<Vec<String>, AdminError> {
-        Ok(Vec::new())
-    }
-
-    async fn close_connections(&self, _: &str, _: u32) -> Result<u32, AdminError> {
-        Ok(0)
-    }
-}

@@ -278,7 +278,7 @@ impl Link {
 
 #[cfg(test)]
 mod tests {
-    use entente_broker::fake::FakeBroker;
+    use entente_broker_fake::FakeBroker;
     use entente_core::client::password::PasswordHash;
     use entente_core::topology::foundation::virtual_host;
 

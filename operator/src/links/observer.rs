@@ -237,8 +237,8 @@ impl Observer {
 #[cfg(test)]
 mod tests {
     use entente_broker::admin::AdminError;
-    use entente_broker::fake::FakeBroker;
     use entente_broker::rabbitmq::Endpoint;
+    use entente_broker_fake::FakeBroker;
     use entente_core::topology::model::{Arguments, ExchangeDeclaration};
     use entente_core::topology::plan::Action;
     use kube::runtime::reflector::ObjectRef;

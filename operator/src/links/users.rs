@@ -142,7 +142,7 @@ mod tests {
     use std::sync::Arc;
 
     use entente_broker::admin::BrokerAdmin;
-    use entente_broker::fake::FakeBroker;
+    use entente_broker_fake::FakeBroker;
     use entente_core::client::password::{Password, PasswordHash};
     use futures::future::join_all;
 

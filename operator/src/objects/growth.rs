@@ -78,7 +78,7 @@ mod tests {
     use std::sync::Arc;
 
     use entente_broker::admin::BrokerAdmin;
-    use entente_broker::fake::FakeBroker;
+    use entente_broker_fake::FakeBroker;
     use entente_core::object::Object;
     use entente_core::topology::diff::diff;
     use entente_core::topology::foundation::virtual_host;

@@ -209,8 +209,8 @@ fn not_retained(settings: &Settings) -> Refusal {
 #[cfg(test)]
 mod tests {
     use entente_broker::admin::BrokerAdmin;
-    use entente_broker::fake::FakeBroker;
     use entente_broker::rabbitmq::Endpoint;
+    use entente_broker_fake::FakeBroker;
     use entente_core::object::Object;
     use entente_core::topology::diff::diff;
     use entente_core::topology::plan::Plan;

@@ -112,7 +112,7 @@ async fn annotate(api: Api<Pod>, Change { pod, uid, goes }: Change) -> Result<()
 #[cfg(test)]
 mod tests {
     use entente_broker::admin::{AdminError, BrokerAdmin};
-    use entente_broker::fake::FakeBroker;
+    use entente_broker_fake::FakeBroker;
     use entente_core::scaling::deletion::Connected;
 
     use super::super::subject::testing::subject;

@@ -6,15 +6,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use entente_broker::admin::{AdminError, BrokerAdmin, Node, Overview};
+use entente_broker::nodes::NodeAdmin;
+use entente_broker::users::UserAdmin;
 use entente_core::client::users::{ObservedUsers, UserAction};
+use entente_core::cluster::work::{Members, Move};
 use entente_core::contract::usage::Sender;
 use entente_core::orphans::Listed;
 use entente_core::scaling::deletion::Connected;
 use entente_core::topology::observed::{Counts, ObservedQueue, ObservedVirtualHost};
 use entente_core::topology::plan::Action;
-
-use crate::admin::{AdminError, BrokerAdmin, Node, Overview};
-use crate::users::UserAdmin;
 
 /// Behaves as a broker does: keeps what it is told, refuses what it must.
 #[derive(Debug, Default)]
@@ -167,5 +168,20 @@ impl UserAdmin for FakeBroker {
         }
         state.users.note(action);
         Ok(())
+    }
+}
+
+#[async_trait]
+impl NodeAdmin for FakeBroker {
+    async fn members(&self) -> Result<Option<Members>, AdminError> {
+        Ok(None)
+    }
+
+    async fn move_leaders(&self, _: &[Move]) -> Result<Vec<String>, AdminError> {
+        Ok(Vec::new())
+    }
+
+    async fn close_connections(&self, _: &str, _: u32) -> Result<u32, AdminError> {
+        Ok(0)
     }
 }
