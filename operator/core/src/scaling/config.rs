@@ -1,16 +1,24 @@
 //! What may be asked for, with texts turned into numbers.
 
-use entente_crds::scaling::{Behavior, Scaling};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use entente_crds::scaling::{Behavior, Scaling, Schedule as Declared};
 use entente_crds::text::DurationText;
+use jiff::Timestamp;
 
 use super::decision::HeldBack;
+use super::schedule::Schedule;
 
 /// The longest time that a setting may name: a week. Longer ones are mistakes, and sums of them must not overflow.
 const MAX_MILLIS: i64 = 7 * 86_400_000;
 const DEFAULT_IDLE: i64 = 120_000;
 const DEFAULT_DOWN_WINDOW: i64 = 60_000;
 const DEFAULT_DOWN_PERCENT: u32 = 50;
-const MOST_REPLICAS: i32 = 10_000;
+/// The most replicas anything may ask for.
+pub(super) const MOST_REPLICAS: i32 = 10_000;
+/// Each is looked at in each step.
+const MOST_SCHEDULES: usize = 8;
 
 /// Why more consumers than this would get no messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +45,8 @@ pub struct Config {
     pub min: u32,
     /// The most replicas: `maxReplicas`, or what can work if that is less; never below `min`.
     pub max: u32,
+    /// Times at which the fewest are more.
+    pub schedules: Arc<[Schedule]>,
     /// What made `max` less than `maxReplicas`.
     pub cap: Option<Cap>,
     /// Objective: messages for each replica.
@@ -67,6 +77,7 @@ impl Config {
             target_ref: _, // concerns what is read and written, not how many
             min_replicas,
             max_replicas,
+            schedules,
             messages_per_replica,
             drain_within,
             max_age,
@@ -104,6 +115,7 @@ impl Config {
         let max_age = millis("maxAge", max_age.as_ref(), second, problems);
         let idle_after = millis("idleAfter", idle_after.as_ref(), 0, problems);
         let down_window = millis("behavior.scaleDownWindow", scale_down_window.as_ref(), 0, problems);
+        let schedules = scheduled(schedules, problems);
         if problems.len() > before {
             return None;
         }
@@ -113,6 +125,7 @@ impl Config {
             min,
             // Standbys of a single active consumer are a good reason for a higher minimum.
             max: max.max(min),
+            schedules,
             cap,
             messages_per_replica: messages_per_replica.map(exact),
             drain_within,
@@ -128,6 +141,11 @@ impl Config {
         })
     }
 
+    /// The schedule that is on, and of several the one that asks for most.
+    pub(super) fn scheduled(&self, now: Timestamp) -> Option<&Schedule> {
+        self.schedules.iter().filter(|schedule| schedule.is_on(now)).max_by_key(|schedule| schedule.replicas)
+    }
+
     /// What stands behind the upper bound.
     pub(super) fn bound(&self) -> HeldBack {
         match self.cap {
@@ -136,6 +154,22 @@ impl Config {
             Some(Cap::Partitions(_)) => HeldBack::Partitions,
         }
     }
+}
+
+fn scheduled(declared: &[Declared], problems: &mut Vec<String>) -> Arc<[Schedule]> {
+    if declared.len() > MOST_SCHEDULES {
+        problems.push(format!("scaling.schedules must be at most {MOST_SCHEDULES}"));
+        return Arc::default();
+    }
+    let mut names = BTreeSet::new();
+    for Declared { name, .. } in declared {
+        if !(1..=63).contains(&name.chars().count()) {
+            problems.push("scaling.schedules: a name must have 1 to 63 characters".to_owned());
+        } else if !names.insert(name) {
+            problems.push(format!("scaling.schedules {name:?} is there twice"));
+        }
+    }
+    declared.iter().filter_map(|one| Schedule::new(one, problems)).collect()
 }
 
 fn capped(max: u32, caps: Caps) -> (u32, Option<Cap>) {
@@ -215,6 +249,29 @@ mod tests {
             let problem = checked(&spec, Caps::default()).unwrap_err();
             assert!(problem.contains(word), "{spec}: {problem}");
         }
+    }
+
+    #[test]
+    fn schedules_are_checked_one_by_one_and_together() {
+        let schedule = |name: &str| json!({"name": name, "cron": "0 8 * * *", "duration": "1h", "minReplicas": 20});
+        let spec = |schedules: Vec<Value>| json!({"maxAge": "1s", "maxReplicas": 5, "schedules": schedules});
+        let config = checked(&spec(vec![schedule("a"), schedule("b")]), Caps::default()).unwrap();
+        // The most replicas bound it when it is on.
+        assert_eq!((config.schedules.len(), config.schedules[0].replicas, config.max), (2, 20, 5));
+        let nine = (0..9).map(|number| schedule(&number.to_string())).collect();
+        for (schedules, word) in [
+            (vec![schedule("a"), schedule("a")], "\"a\" is there twice"),
+            (vec![schedule("")], "1 to 63"),
+            (vec![schedule(&"n".repeat(64))], "1 to 63"),
+            (nine, "at most 8"),
+        ] {
+            let problem = checked(&spec(schedules), Caps::default()).unwrap_err();
+            assert!(problem.contains(word), "{problem}");
+        }
+        let mut wrong = schedule("office");
+        wrong["cron"] = json!("0 8 * *");
+        let problem = checked(&spec(vec![wrong]), Caps::default()).unwrap_err();
+        assert!(problem.starts_with("scaling.schedules \"office\": cron \"0 8 * *\" has 4 fields"), "{problem}");
     }
 
     #[test]
