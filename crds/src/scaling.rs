@@ -88,6 +88,8 @@ fn default_time_zone() -> String {
 /// A workload in the same namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!(self.kind in ['Job', 'CronJob'] && (self.apiVersion.startsWith('batch/') || self.apiVersion.startsWith('apps/')))")
+    .message("a Job or CronJob cannot be scaled: it ends, and its parallelism is no /scale; name a Deployment of consumers that go on, and with minReplicas: 0 there are none while the queue is empty"))]
 pub struct TargetRef {
     /// API version of the target.
     #[serde(default = "default_target_api_version")]

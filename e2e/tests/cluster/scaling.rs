@@ -121,6 +121,9 @@ async fn a_target_that_is_not_there_is_told_and_found_later() -> Result<()> {
         let scaling = json!({"minReplicas": 1, "maxReplicas": 3, "messagesPerReplica": 5});
         let consumers = Consumers::begin(scene, scaling, "1s", 0).await?;
         consumers.until("the minimum", seconds(20), |replicas| replicas == 1).await?;
+        let job = json!({"spec": {"scaling": {"targetRef": {"apiVersion": "batch/v1", "kind": "Job", "name": WORK}}}});
+        let refused = consumers.queues.patch(WORK, job).await.err().context("a Job was admitted")?.to_string();
+        ensure!(refused.contains("name a Deployment"), "{refused}");
         let patch = |name: &str| json!({"spec": {"scaling": {"targetRef": {"name": name}}}});
         consumers.queues.patch(WORK, patch("nobody")).await?;
         let told = consumers.held_back_by("TargetNotFound").await?;

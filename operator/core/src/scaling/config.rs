@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use entente_crds::scaling::{Behavior, Scaling, Schedule as Declared};
+use entente_crds::scaling::{Behavior, Scaling, Schedule as Declared, TargetRef};
 use entente_crds::text::DurationText;
 use jiff::Timestamp;
 
@@ -74,7 +74,7 @@ impl Config {
     pub fn new(scaling: &Scaling, caps: Caps, problems: &mut Vec<String>) -> Option<Self> {
         // Exhaustive: a new field cannot be skipped.
         let Scaling {
-            target_ref: _, // concerns what is read and written, not how many
+            target_ref,
             min_replicas,
             max_replicas,
             schedules,
@@ -88,6 +88,7 @@ impl Config {
         let Behavior { scale_down_window, scale_down_percent_per_minute, scale_up_replicas_per_minute } =
             behavior.clone().unwrap_or_default();
         let before = problems.len();
+        check_target(target_ref, problems);
         let mut refuse = |refused: bool, text: &str| {
             if refused {
                 problems.push(format!("scaling: {text}"));
@@ -153,6 +154,19 @@ impl Config {
             Some(Cap::SingleActiveConsumer) => HeldBack::SingleActiveConsumer,
             Some(Cap::Partitions(_)) => HeldBack::Partitions,
         }
+    }
+}
+
+/// A Job has no `/scale`. Somebody who names one wants something else, which is told; whatever else has none is found out when it is scaled.
+fn check_target(target: &TargetRef, problems: &mut Vec<String>) {
+    let TargetRef { api_version, kind, name: _ } = target;
+    // Without an apiVersion it is that of a Deployment.
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    if matches!(kind.as_str(), "Job" | "CronJob") && matches!(group, "batch" | "apps") {
+        problems.push(format!(
+            "scaling.targetRef: a {kind} cannot be scaled: it ends, and its parallelism is no /scale; name a Deployment of consumers that go \
+             on, and with minReplicas: 0 there are none while the queue is empty"
+        ));
     }
 }
 
@@ -249,6 +263,22 @@ mod tests {
             let problem = checked(&spec, Caps::default()).unwrap_err();
             assert!(problem.contains(word), "{spec}: {problem}");
         }
+    }
+
+    #[test]
+    fn a_job_is_refused_with_what_to_do_instead() {
+        let with = |target: Value| checked(&json!({"maxAge": "1s", "targetRef": target}), Caps::default());
+        for target in [
+            json!({"kind": "Job", "name": "w"}),
+            json!({"apiVersion": "batch/v1", "kind": "Job", "name": "w"}),
+            json!({"apiVersion": "batch/v1", "kind": "CronJob", "name": "w"}),
+        ] {
+            let problem = with(target).unwrap_err();
+            assert!(problem.contains("name a Deployment") && problem.contains("minReplicas: 0"), "{problem}");
+        }
+        // Somebody else's kind may have a /scale.
+        assert!(with(json!({"apiVersion": "jobs.example.com/v1", "kind": "Job", "name": "w"})).is_ok());
+        assert!(with(json!({"kind": "StatefulSet", "name": "w"})).is_ok());
     }
 
     #[test]
