@@ -47,7 +47,7 @@ bench-reconcile: cluster-up images install ## how fast Queues are Ready, and wha
 	@$(TIMED) "bench-reconcile" bash -euc 'cargo build $(CARGO_FLAGS) --bin bench-reconcile && target/release/bench-reconcile'
 
 .PHONY: bench-reaction
-bench-reaction: cluster-up images install ## from the message that crosses the threshold to the patch of /scale; target/bench/reaction.json
+bench-reaction: cluster-up images install ## from the message that crosses the threshold to the patch of /scale; CASES=thousand: what 1,000 scaled queues cost; target/bench/reaction.json
 	@$(TIMED) "bench-reaction" bash -euc 'cargo build $(CARGO_FLAGS) --bin bench-reaction && target/release/bench-reaction'
 
 .PHONY: bench-topic

@@ -29,6 +29,11 @@ pub struct Scaling {
     #[serde(default = "default_max_replicas")]
     #[schemars(range(min = 1, max = 10000))]
     pub max_replicas: i32,
+    /// Times at which the fewest replicas are more. Of several that are on, the one that asks for most counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub schedules: Vec<Schedule>,
     /// Objective: at most so many messages (ready and unacknowledged) for each replica.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000_000))]
@@ -55,9 +60,36 @@ fn default_max_replicas() -> i32 {
     10
 }
 
+/// A time at which the fewest replicas are more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Schedule {
+    /// Its name, which status and Events tell.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// When it starts, as a cron expression: minute, hour, day of the month, month, day of the week; such as `0 8 * * MON-FRI`.
+    #[schemars(length(min = 9, max = 128))]
+    pub cron: String,
+    /// The time zone of `cron`, as the IANA database names it; such as `Europe/Berlin`.
+    #[serde(default = "default_time_zone")]
+    #[schemars(length(min = 1, max = 64))]
+    pub time_zone: String,
+    /// How long it is on from its start: `1m` to `7d`.
+    pub duration: DurationText,
+    /// The fewest replicas while it is on. `maxReplicas` bounds it.
+    #[schemars(range(min = 1, max = 10000))]
+    pub min_replicas: i32,
+}
+
+fn default_time_zone() -> String {
+    "UTC".into()
+}
+
 /// A workload in the same namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!(self.kind in ['Job', 'CronJob'] && (self.apiVersion.startsWith('batch/') || self.apiVersion.startsWith('apps/')))")
+    .message("a Job or CronJob cannot be scaled: it ends, and its parallelism is no /scale; name a Deployment of consumers that go on, and with minReplicas: 0 there are none while the queue is empty"))]
 pub struct TargetRef {
     /// API version of the target.
     #[serde(default = "default_target_api_version")]
@@ -105,6 +137,9 @@ pub struct ScalingStatus {
     pub target: String,
     /// Replicas that the target should have.
     pub desired_replicas: i32,
+    /// The schedule that is on, and of several the one that asks for most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
     /// The last decision that was worth telling.
     pub last_decision: LastDecision,
     /// What the autoscaler remembers, for the next process: rates that were learned, windows. Opaque; whoever removes it loses only that.
@@ -119,7 +154,7 @@ pub struct ScalingStatus {
 pub struct LastDecision {
     /// When.
     pub at: Time,
-    /// The objective that asked for most: `MessagesPerReplica`, `DrainWithin`, `MaxAge`, `ArrivalRate`, `Waiting`.
+    /// The objective that asked for most: `MessagesPerReplica`, `DrainWithin`, `MaxAge`, `ArrivalRate`, `Waiting`, `Schedule`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objective: Option<String>,
     /// What kept replicas from being what the objectives ask for, such as `Maximum`, `DownWindow`, `Stale`, `ConflictingScaler`.

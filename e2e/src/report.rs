@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The figures of one benchmark, as `target/bench/<name>.json` has them.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub struct Report {
 }
 
 /// One figure. `bar` is the goal as text; empty where there is none.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Figure {
     case: String,
     metric: String,
@@ -33,6 +33,14 @@ impl Report {
         let value = (value * 100.0).round() / 100.0;
         println!("{case:<20} {metric:<16} {value:>10.2} {unit:<4} {bar}");
         self.figures.push(Figure { case: case.into(), metric: metric.into(), unit: unit.into(), value, bar: bar.into() });
+    }
+
+    /// Takes over what the file has of cases that were not measured this time.
+    pub fn keep_other_cases(&mut self) {
+        let known = std::fs::read_to_string(format!("target/bench/{}.json", self.name)).unwrap_or_default();
+        let mut kept: Vec<Figure> = serde_json::from_str(&known).unwrap_or_default();
+        kept.retain(|figure| self.figures.iter().all(|measured| measured.case != figure.case));
+        self.figures.splice(0..0, kept);
     }
 
     /// Prints the whole table and writes the file.

@@ -92,6 +92,10 @@ pub struct Metrics {
     pub broker_events: Counter,
     /// Changes of workloads' replicas.
     pub scalings: Family<Scaled, Counter>,
+    /// Time between two looks at one queue that is scaled on, in seconds.
+    pub tick_seconds: Histogram,
+    /// Age of what a decision is made on, in seconds.
+    pub sample_age_seconds: Histogram,
     /// Calls of KEDA.
     pub keda_calls: Family<KedaCall, Counter>,
     /// Days until versions of contracts end; below zero once they did and are not retired.
@@ -116,6 +120,9 @@ impl Default for Metrics {
         let resyncs = Counter::default();
         let broker_events = Counter::default();
         let scalings = Family::default();
+        let tick_seconds =
+            Histogram::new([0.1, 0.25, 0.45, 0.5, 0.505, 0.51, 0.525, 0.55, 0.6, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0]);
+        let sample_age_seconds = Histogram::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0]);
         let keda_calls = Family::default();
         let days_to_sunset = Family::default();
         let admissions = Family::default();
@@ -128,6 +135,16 @@ impl Default for Metrics {
         registry.register("broker_resyncs", "Virtual hosts read whole", resyncs.clone());
         registry.register("broker_events", "Events that arrived from brokers", broker_events.clone());
         registry.register("autoscaler_decisions", "Changes of workloads' replicas", scalings.clone());
+        registry.register(
+            "autoscaler_tick_seconds",
+            "Time between two looks at one queue that is scaled on",
+            tick_seconds.clone(),
+        );
+        registry.register(
+            "autoscaler_sample_age_seconds",
+            "Age of what a decision of the autoscaler is made on",
+            sample_age_seconds.clone(),
+        );
         registry.register("keda_calls", "Calls of KEDA", keda_calls.clone());
         registry.register(
             "contract_days_to_sunset",
@@ -150,6 +167,8 @@ impl Default for Metrics {
             resyncs,
             broker_events,
             scalings,
+            tick_seconds,
+            sample_age_seconds,
             keda_calls,
             days_to_sunset,
             admissions,

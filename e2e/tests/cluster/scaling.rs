@@ -14,6 +14,8 @@ use entente_e2e::scaled::{Consumers, WORK};
 use entente_e2e::scene::{Scene, scene};
 use entente_e2e::wait::{holds, seconds, until};
 use entente_e2e::{amqp, operator};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
@@ -135,6 +137,9 @@ async fn a_target_that_is_not_there_is_told_and_found_later() -> Result<()> {
         let scaling = json!({"minReplicas": 1, "maxReplicas": 3, "messagesPerReplica": 5});
         let consumers = Consumers::begin(scene, scaling, "1s", 0).await?;
         consumers.until("the minimum", seconds(20), |replicas| replicas == 1).await?;
+        let job = json!({"spec": {"scaling": {"targetRef": {"apiVersion": "batch/v1", "kind": "Job", "name": WORK}}}});
+        let refused = consumers.queues.patch(WORK, job).await.err().context("a Job was admitted")?.to_string();
+        ensure!(refused.contains("name a Deployment"), "{refused}");
         let patch = |name: &str| json!({"spec": {"scaling": {"targetRef": {"name": name}}}});
         consumers.queues.patch(WORK, patch("nobody")).await?;
         let told = consumers.held_back_by("TargetNotFound").await?;
@@ -148,6 +153,49 @@ async fn a_target_that_is_not_there_is_told_and_found_later() -> Result<()> {
         amqp::send(&scene.broker, &scene.namespace, WORK, 30).await?;
         tokio::time::sleep(seconds(4)).await;
         ensure!(consumers.replicas().await? == 1, "scaled although nobody asks for it");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_schedule_raises_the_fewest_while_it_is_on() -> Result<()> {
+    scene("schedule", async |scene| {
+        let far = (Timestamp::now().to_zoned(TimeZone::UTC).hour() + 12) % 24;
+        let now = json!({"name": "now", "cron": "* * * * *", "timeZone": "Europe/Berlin", "duration": "1h", "minReplicas": 2});
+        let later = json!({"name": "later", "cron": format!("30 {far} * * *"), "duration": "1h", "minReplicas": 4});
+        let scaling = json!({"minReplicas": 0, "maxReplicas": 4, "messagesPerReplica": 10, "idleAfter": "0s",
+            "behavior": {"scaleDownWindow": "0s", "scaleDownPercentPerMinute": 100}, "schedules": [now, later]});
+        let consumers = Consumers::begin(scene, scaling, "100ms", 0).await?;
+        let took = consumers.until("as many as the schedule asks for", seconds(15), |replicas| replicas == 2).await?;
+        println!("0 to 2 after {took:?}");
+        let told = async || {
+            let told = consumers.told().await?;
+            ensure!(told["schedule"] == "now" && told["lastDecision"]["objective"] == "Schedule", "{told}");
+            Ok(true)
+        };
+        holds("the schedule is told", seconds(15), told).await?;
+        // The queue is idle all the time, and the other schedule is half a day away.
+        tokio::time::sleep(seconds(3)).await;
+        ensure!(consumers.replicas().await? == 2, "{}", consumers.told().await?);
+        consumers.queues.patch(WORK, json!({"spec": {"scaling": {"schedules": null}}})).await?;
+        let took = consumers.until("nobody without it", seconds(15), |replicas| replicas == 0).await?;
+        println!("2 to 0 after {took:?}: {}", consumers.told().await?);
+        ensure!(consumers.told().await?.get("schedule").is_none(), "{}", consumers.told().await?);
+
+        let wrong = json!([{"name": "mars", "cron": "0 25 * * *", "timeZone": "Mars/Base", "duration": "1h", "minReplicas": 2}]);
+        let patch = json!({"spec": {"scaling": {"schedules": wrong}}});
+        let dry = PatchParams { dry_run: true, ..PatchParams::default() };
+        holds("the webhook refuses it", seconds(20), async || {
+            let told = consumers.queues.api.patch(WORK, &dry, &Patch::Merge(&patch)).await.err().context("admitted")?.to_string();
+            ensure!(told.contains("\"25\" is no hour") && told.contains("Mars/Base"), "{told}");
+            Ok(true)
+        })
+        .await?;
+        scene.without_admission().await?;
+        consumers.queues.patch(WORK, patch).await?;
+        let told = consumers.queues.refused(WORK, "Invalid").await?;
+        ensure!(told.contains("\"25\" is no hour") && told.contains("Mars/Base"), "{told}");
         Ok(())
     })
     .await

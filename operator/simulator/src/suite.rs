@@ -1,8 +1,8 @@
 //! All runs, and who wins.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use entente_core::scaling::Config;
 
@@ -58,6 +58,7 @@ pub fn config() -> Config {
     Config {
         min: 0,
         max: MAX_REPLICAS,
+        schedules: Arc::default(),
         cap: None,
         messages_per_replica: None,
         drain_within: None,

@@ -33,6 +33,7 @@ pub struct Keeper {
     target: TargetWatch,
     seen: Option<SeenTarget>,
     failed_at: Option<Instant>,
+    ticked_at: Option<Instant>,
     reporter: Reporter,
     costs: Costs,
 }
@@ -52,6 +53,7 @@ impl Keeper {
             state,
             seen: None,
             failed_at: None,
+            ticked_at: None,
             costs,
         }
     }
@@ -93,6 +95,10 @@ impl Keeper {
         if self.failed_at.is_some_and(|at| at.elapsed() < FAILED_LOOK) {
             return;
         }
+        let now = Instant::now();
+        if let Some(before) = self.ticked_at.replace(now) {
+            self.shared.metrics.tick_seconds.observe(now.duration_since(before).as_secs_f64());
+        }
         match self.decide(subject).await {
             Ok(decision) => {
                 self.failed_at = None;
@@ -109,12 +115,18 @@ impl Keeper {
     }
 
     async fn decide(&mut self, subject: &Subject) -> Result<Decision, Unscaled> {
-        let reading = self.board.borrow_and_update().reading(&subject.virtual_host, &subject.queues);
+        let (reading, read_at) = {
+            let board = self.board.borrow_and_update();
+            (board.reading(&subject.virtual_host, &subject.queues), board.read_at)
+        };
         let mut seen = match self.seen.take().filter(|seen| !is_old(seen, &self.state)) {
             Some(seen) => seen,
             None => self.target.look().await?,
         };
         let now = Timestamp::now();
+        if let Some(read_at) = read_at {
+            self.shared.metrics.sample_age_seconds.observe(read_at.elapsed().as_secs_f64());
+        }
         loop {
             let sample = Sample { reading: reading.clone(), target: seen.target.clone() };
             let (state, decision) = step(&subject.config, self.state.clone(), &sample, now);

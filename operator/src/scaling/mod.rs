@@ -33,7 +33,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use board::{Board, Boards};
 use costs::Costs;
 use keeper::Keeper;
-use subject::Subject;
+use subject::{Checked, Subject};
 
 pub use costs::Annotated;
 pub use lookout::Lookout;
@@ -77,13 +77,15 @@ impl Autoscaler {
     pub async fn run(self) {
         let mut boards = Boards::new(Arc::clone(&self.shared), self.cluster_domain.clone());
         let mut at_work: HashMap<String, AtWork> = HashMap::new();
+        let mut checked = Checked::default();
         let mut calls = interval(ROLL_CALL);
         calls.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             calls.tick().await;
-            let subjects = self.subjects();
+            let subjects = self.subjects(&mut checked);
             let there: BTreeSet<&str> = subjects.iter().map(|subject| subject.uid.as_str()).collect();
             self.forget(&there);
+            checked.keep(&there);
             let of_subjects = subjects.iter().map(|subject| (subject.broker_uid.clone(), subject.virtual_host.clone()));
             boards.keep(of_subjects.chain(self.lookout.wanted()));
             self.lookout.show(&boards);
@@ -95,10 +97,11 @@ impl Autoscaler {
     }
 
     /// Every object that is to be scaled now. Of several with one target, the oldest acts and the others say why they do not.
-    fn subjects(&self) -> Vec<Arc<Subject>> {
-        let queues = self.queues.state().into_iter().filter_map(|queue| Subject::of(queue.as_ref(), &self.shared));
-        let subscriptions = self.subscriptions.state().into_iter().filter_map(|one| Subject::of(one.as_ref(), &self.shared));
-        subject::rivals(queues.chain(subscriptions).collect()).into_iter().map(Arc::new).collect()
+    fn subjects(&self, checked: &mut Checked) -> Vec<Arc<Subject>> {
+        let mut all: Vec<Subject> = Vec::new();
+        all.extend(self.queues.state().iter().filter_map(|queue| Subject::of(queue.as_ref(), &self.shared, checked)));
+        all.extend(self.subscriptions.state().iter().filter_map(|one| Subject::of(one.as_ref(), &self.shared, checked)));
+        subject::rivals(all).into_iter().map(Arc::new).collect()
     }
 
     fn attend(&self, subject: &Arc<Subject>, boards: &Boards, at_work: &mut HashMap<String, AtWork>) {

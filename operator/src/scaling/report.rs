@@ -117,6 +117,7 @@ impl Reporter {
         let status = ScalingStatus {
             target: subject.target_text(),
             desired_replicas: known.map_or(0, |told| told.desired_replicas),
+            schedule: known.and_then(|told| told.schedule.clone()),
             last_decision: LastDecision {
                 at: now(),
                 objective: None,
@@ -168,6 +169,9 @@ impl Reporter {
 /// With null for what a decision does not have: a merge patch would leave there what the one before had.
 fn whole(status: &ScalingStatus) -> Value {
     let mut patch = json!(status);
+    if let Some(fields) = patch.as_object_mut() {
+        fields.entry("schedule").or_insert(Value::Null);
+    }
     if let Some(decision) = patch["lastDecision"].as_object_mut() {
         for field in ["objective", "heldBack", "serviceRate"] {
             decision.entry(field).or_insert(Value::Null);
@@ -216,10 +220,11 @@ fn is_trouble(reason: HeldBack) -> bool {
 }
 
 fn status(subject: &Subject, decision: &Decision, state: &State) -> ScalingStatus {
-    let Decision { desired, wanted: _, objective, held_back, inputs, sentence } = decision;
+    let Decision { desired, wanted: _, schedule, objective, held_back, inputs, sentence } = decision;
     ScalingStatus {
         target: subject.target_text(),
         desired_replicas: i32::try_from(*desired).unwrap_or(i32::MAX),
+        schedule: schedule.clone(),
         last_decision: LastDecision {
             at: now(),
             objective: objective.map(|objective| objective.as_str().to_owned()),
@@ -263,6 +268,7 @@ impl News for ScalingStatus {
         };
         self.target != other.target
             || self.desired_replicas != other.desired_replicas
+            || self.schedule != other.schedule
             || trouble(self) != trouble(other)
             || failed(self)
     }
@@ -276,6 +282,7 @@ mod tests {
         ScalingStatus {
             target: "Deployment/worker".to_owned(),
             desired_replicas: desired,
+            schedule: None,
             last_decision: LastDecision {
                 at: Time(Timestamp::UNIX_EPOCH),
                 objective: None,
@@ -303,6 +310,14 @@ mod tests {
         for (before, after) in [(None, Some("DeadBand")), (Some("DownWindow"), None), (Some("NotIdle"), Some("DownWindow"))] {
             assert!(!told(before, 2).is_news(&told(after, 2)), "{before:?} {after:?}");
         }
+    }
+
+    #[test]
+    fn a_schedule_that_starts_or_ends_is_news_and_taken_away() {
+        let scheduled = ScalingStatus { schedule: Some("office".to_owned()), ..told(None, 2) };
+        assert!(told(None, 2).is_news(&scheduled) && scheduled.is_news(&told(None, 2)));
+        assert_eq!(whole(&scheduled)["schedule"], "office");
+        assert!(whole(&told(None, 2)).as_object().unwrap().get("schedule").is_some_and(Value::is_null));
     }
 
     #[test]

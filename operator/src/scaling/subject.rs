@@ -1,6 +1,6 @@
 //! What is scaled: an object with `spec.scaling`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use entente_core::object::{Reported, is_paused};
 use entente_core::scaling::{Caps, Config};
@@ -156,15 +156,39 @@ impl PartialEq for Told {
     }
 }
 
+/// Settings that were checked, by UID and generation. Objects are looked at twice a second, and schedules with their time zones are slow to
+/// read.
+#[derive(Default)]
+pub struct Checked(HashMap<String, (i64, Config)>);
+
+impl Checked {
+    fn of<K: Scaled>(&mut self, object: &K) -> Option<Config> {
+        let (uid, generation) = (object.meta().uid.as_deref()?, object.meta().generation.unwrap_or_default());
+        if let Some((known, config)) = self.0.get(uid)
+            && *known == generation
+        {
+            return Some(config.clone());
+        }
+        let config = Config::new(object.scaling()?, object.caps(), &mut Vec::new())?;
+        self.0.insert(uid.to_owned(), (generation, config.clone()));
+        Some(config)
+    }
+
+    /// Forgets all others.
+    pub fn keep(&mut self, there: &BTreeSet<&str>) {
+        self.0.retain(|uid, _| there.contains(uid.as_str()));
+    }
+}
+
 impl Subject {
     /// `None` for an object that is not to be scaled: not asked for, paused, being deleted, not served yet, or wrong, which
     /// its own status says.
-    pub fn of<K: Scaled>(object: &K, shared: &Shared) -> Option<Self> {
+    pub fn of<K: Scaled>(object: &K, shared: &Shared, checked: &mut Checked) -> Option<Self> {
         let scaling = object.scaling()?;
         if object.meta().deletion_timestamp.is_some() || is_paused(object) {
             return None;
         }
-        let config = Config::new(scaling, object.caps(), &mut Vec::new())?;
+        let config = checked.of(object)?;
         let Place { broker_uid, virtual_host, queues, external } = Place::of(object, shared)?;
         Some(Self {
             uid: object.uid()?,
@@ -244,6 +268,23 @@ mod tests {
 
     use super::testing::of;
     use super::*;
+
+    #[test]
+    fn what_was_checked_is_checked_again_when_it_changes() {
+        let queue = |generation: i64, most: i32| -> Queue {
+            serde_json::from_value(json!({"apiVersion": "entente.dev/v1alpha1", "kind": "Queue",
+                "metadata": {"name": "q", "uid": "u", "generation": generation},
+                "spec": {"scaling": {"targetRef": {"name": "worker"}, "maxAge": "30s", "maxReplicas": most}}}))
+            .unwrap()
+        };
+        let mut checked = Checked::default();
+        assert_eq!(checked.of(&queue(1, 5)).unwrap().max, 5);
+        assert_eq!(checked.of(&queue(1, 6)).unwrap().max, 5, "the spec of a generation does not change");
+        assert_eq!(checked.of(&queue(2, 6)).unwrap().max, 6);
+        assert_eq!(checked.of(&queue(3, 0)), None);
+        checked.keep(&BTreeSet::from(["other"]));
+        assert!(checked.0.is_empty());
+    }
 
     #[test]
     fn the_oldest_of_several_acts_on_a_target() {

@@ -75,6 +75,13 @@ mod tests {
     fn every_kind_is_judged_by_its_controllers_rules() {
         for (resource, kind, spec, word) in [
             ("queues", "Queue", json!({"messageTTL": "soon"}), "messageTTL"),
+            (
+                "queues",
+                "Queue",
+                json!({"scaling": {"targetRef": {"name": "w"}, "maxAge": "1m",
+                    "schedules": [{"name": "a", "cron": "0 8 * * *", "timeZone": "Mars/Base", "duration": "1h", "minReplicas": 2}]}}),
+                "timeZone \"Mars/Base\" is not known",
+            ),
             ("topics", "Topic", json!({"taps": [{"name": "a", "queueRef": {"name": "q"}, "filter": "a ="}]}), "filter"),
             ("clients", "Client", json!({"rotation": {"every": "30s", "overlap": "1s"}}), "at least 1m"),
             ("brokers", "Broker", json!({"replicas": 2}), "1, 3 or 5"),

@@ -1,16 +1,24 @@
 //! What may be asked for, with texts turned into numbers.
 
-use entente_crds::scaling::{Behavior, Scaling};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use entente_crds::scaling::{Behavior, Scaling, Schedule as Declared, TargetRef};
 use entente_crds::text::DurationText;
+use jiff::Timestamp;
 
 use super::decision::HeldBack;
+use super::schedule::Schedule;
 
 /// The longest time that a setting may name: a week. Longer ones are mistakes, and sums of them must not overflow.
 const MAX_MILLIS: i64 = 7 * 86_400_000;
 const DEFAULT_IDLE: i64 = 120_000;
 const DEFAULT_DOWN_WINDOW: i64 = 60_000;
 const DEFAULT_DOWN_PERCENT: u32 = 50;
-const MOST_REPLICAS: i32 = 10_000;
+/// The most replicas anything may ask for.
+pub(super) const MOST_REPLICAS: i32 = 10_000;
+/// Each is looked at in each step.
+const MOST_SCHEDULES: usize = 8;
 
 /// Why more consumers than this would get no messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +45,8 @@ pub struct Config {
     pub min: u32,
     /// The most replicas: `maxReplicas`, or what can work if that is less; never below `min`.
     pub max: u32,
+    /// Times at which the fewest are more.
+    pub schedules: Arc<[Schedule]>,
     /// What made `max` less than `maxReplicas`.
     pub cap: Option<Cap>,
     /// Objective: messages for each replica.
@@ -64,9 +74,10 @@ impl Config {
     pub fn new(scaling: &Scaling, caps: Caps, problems: &mut Vec<String>) -> Option<Self> {
         // Exhaustive: a new field cannot be skipped.
         let Scaling {
-            target_ref: _, // concerns what is read and written, not how many
+            target_ref,
             min_replicas,
             max_replicas,
+            schedules,
             messages_per_replica,
             drain_within,
             max_age,
@@ -77,6 +88,7 @@ impl Config {
         let Behavior { scale_down_window, scale_down_percent_per_minute, scale_up_replicas_per_minute } =
             behavior.clone().unwrap_or_default();
         let before = problems.len();
+        check_target(target_ref, problems);
         let mut refuse = |refused: bool, text: &str| {
             if refused {
                 problems.push(format!("scaling: {text}"));
@@ -104,6 +116,7 @@ impl Config {
         let max_age = millis("maxAge", max_age.as_ref(), second, problems);
         let idle_after = millis("idleAfter", idle_after.as_ref(), 0, problems);
         let down_window = millis("behavior.scaleDownWindow", scale_down_window.as_ref(), 0, problems);
+        let schedules = scheduled(schedules, problems);
         if problems.len() > before {
             return None;
         }
@@ -113,6 +126,7 @@ impl Config {
             min,
             // Standbys of a single active consumer are a good reason for a higher minimum.
             max: max.max(min),
+            schedules,
             cap,
             messages_per_replica: messages_per_replica.map(exact),
             drain_within,
@@ -128,6 +142,11 @@ impl Config {
         })
     }
 
+    /// The schedule that is on, and of several the one that asks for most.
+    pub(super) fn scheduled(&self, now: Timestamp) -> Option<&Schedule> {
+        self.schedules.iter().filter(|schedule| schedule.is_on(now)).max_by_key(|schedule| schedule.replicas)
+    }
+
     /// What stands behind the upper bound.
     pub(super) fn bound(&self) -> HeldBack {
         match self.cap {
@@ -136,6 +155,35 @@ impl Config {
             Some(Cap::Partitions(_)) => HeldBack::Partitions,
         }
     }
+}
+
+/// A Job has no `/scale`. Somebody who names one wants something else, which is told; whatever else has none is found out when it is scaled.
+fn check_target(target: &TargetRef, problems: &mut Vec<String>) {
+    let TargetRef { api_version, kind, name: _ } = target;
+    // Without an apiVersion it is that of a Deployment.
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    if matches!(kind.as_str(), "Job" | "CronJob") && matches!(group, "batch" | "apps") {
+        problems.push(format!(
+            "scaling.targetRef: a {kind} cannot be scaled: it ends, and its parallelism is no /scale; name a Deployment of consumers that go \
+             on, and with minReplicas: 0 there are none while the queue is empty"
+        ));
+    }
+}
+
+fn scheduled(declared: &[Declared], problems: &mut Vec<String>) -> Arc<[Schedule]> {
+    if declared.len() > MOST_SCHEDULES {
+        problems.push(format!("scaling.schedules must be at most {MOST_SCHEDULES}"));
+        return Arc::default();
+    }
+    let mut names = BTreeSet::new();
+    for Declared { name, .. } in declared {
+        if !(1..=63).contains(&name.chars().count()) {
+            problems.push("scaling.schedules: a name must have 1 to 63 characters".to_owned());
+        } else if !names.insert(name) {
+            problems.push(format!("scaling.schedules {name:?} is there twice"));
+        }
+    }
+    declared.iter().filter_map(|one| Schedule::new(one, problems)).collect()
 }
 
 fn capped(max: u32, caps: Caps) -> (u32, Option<Cap>) {
@@ -215,6 +263,45 @@ mod tests {
             let problem = checked(&spec, Caps::default()).unwrap_err();
             assert!(problem.contains(word), "{spec}: {problem}");
         }
+    }
+
+    #[test]
+    fn a_job_is_refused_with_what_to_do_instead() {
+        let with = |target: Value| checked(&json!({"maxAge": "1s", "targetRef": target}), Caps::default());
+        for target in [
+            json!({"kind": "Job", "name": "w"}),
+            json!({"apiVersion": "batch/v1", "kind": "Job", "name": "w"}),
+            json!({"apiVersion": "batch/v1", "kind": "CronJob", "name": "w"}),
+        ] {
+            let problem = with(target).unwrap_err();
+            assert!(problem.contains("name a Deployment") && problem.contains("minReplicas: 0"), "{problem}");
+        }
+        // Somebody else's kind may have a /scale.
+        assert!(with(json!({"apiVersion": "jobs.example.com/v1", "kind": "Job", "name": "w"})).is_ok());
+        assert!(with(json!({"kind": "StatefulSet", "name": "w"})).is_ok());
+    }
+
+    #[test]
+    fn schedules_are_checked_one_by_one_and_together() {
+        let schedule = |name: &str| json!({"name": name, "cron": "0 8 * * *", "duration": "1h", "minReplicas": 20});
+        let spec = |schedules: Vec<Value>| json!({"maxAge": "1s", "maxReplicas": 5, "schedules": schedules});
+        let config = checked(&spec(vec![schedule("a"), schedule("b")]), Caps::default()).unwrap();
+        // The most replicas bound it when it is on.
+        assert_eq!((config.schedules.len(), config.schedules[0].replicas, config.max), (2, 20, 5));
+        let nine = (0..9).map(|number| schedule(&number.to_string())).collect();
+        for (schedules, word) in [
+            (vec![schedule("a"), schedule("a")], "\"a\" is there twice"),
+            (vec![schedule("")], "1 to 63"),
+            (vec![schedule(&"n".repeat(64))], "1 to 63"),
+            (nine, "at most 8"),
+        ] {
+            let problem = checked(&spec(schedules), Caps::default()).unwrap_err();
+            assert!(problem.contains(word), "{problem}");
+        }
+        let mut wrong = schedule("office");
+        wrong["cron"] = json!("0 8 * *");
+        let problem = checked(&spec(vec![wrong]), Caps::default()).unwrap_err();
+        assert!(problem.starts_with("scaling.schedules \"office\": cron \"0 8 * *\" has 4 fields"), "{problem}");
     }
 
     #[test]

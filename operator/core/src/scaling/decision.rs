@@ -9,6 +9,8 @@ pub struct Decision {
     pub desired: u32,
     /// How many the objectives ask for, before any limit.
     pub wanted: u32,
+    /// The schedule that is on, and of several the one that asks for most.
+    pub schedule: Option<String>,
     /// The objective that asked for most.
     pub objective: Option<Objective>,
     /// What kept `desired` from being `wanted`.
@@ -61,6 +63,8 @@ pub enum Objective {
     ArrivalRate,
     /// A message waits, so somebody must be there.
     Waiting,
+    /// A schedule is on.
+    Schedule,
 }
 
 impl Objective {
@@ -72,6 +76,7 @@ impl Objective {
             Self::MaxAge => "MaxAge",
             Self::ArrivalRate => "ArrivalRate",
             Self::Waiting => "Waiting",
+            Self::Schedule => "Schedule",
         }
     }
 }
@@ -170,9 +175,10 @@ impl Decision {
                 "{ready} messages ready, {unacknowledged} unacknowledged, {arrival_rate:.1}/s in, service rate not known yet"
             ),
         };
-        let asks = match self.objective {
-            Some(objective) => format!("{} asks for {}", objective.as_str(), self.wanted),
-            None => "nothing asks for any".to_owned(),
+        let asks = match (self.objective, &self.schedule) {
+            (Some(Objective::Schedule), Some(name)) => format!("schedule {name} asks for {}", self.wanted),
+            (Some(objective), _) => format!("{} asks for {}", objective.as_str(), self.wanted),
+            (None, _) => "nothing asks for any".to_owned(),
         };
         let change = match self.desired.cmp(&spec) {
             std::cmp::Ordering::Equal => format!("{spec} replicas stay"),

@@ -21,12 +21,14 @@
 //! - Replicas are never lowered below those that may hold unacknowledged messages, except to a lowered maximum.
 //! - Never zero while a message is ready or unacknowledged.
 //! - Time is the wall clock, which may jump: a step back, or ahead by more than a minute, counts as no time at all.
+//!   Schedules alone go by the wall clock itself; what they end is lowered as anything else is.
 //! - Numbers may be anything: not-a-number, negative and huge ones are taken for absent or clamped.
 //!
 //! The formulas are explained in `docs/scaling.md`. Durations are milliseconds, rates are messages per second.
 
 mod arrivals;
 mod config;
+mod cron;
 mod decision;
 pub mod deletion;
 mod downstream;
@@ -35,6 +37,7 @@ mod ledger;
 mod need;
 mod number;
 mod sample;
+mod schedule;
 mod service;
 mod state;
 mod step;
@@ -43,6 +46,7 @@ mod window;
 pub use config::{Cap, Caps, Config};
 pub use decision::{Decision, HeldBack, Inputs, Objective};
 pub use sample::{Reading, Sample, Seen, Target};
+pub use schedule::Schedule;
 pub use state::State;
 pub use step::step;
 

@@ -2,8 +2,18 @@
 
 use proptest::prelude::*;
 
+use std::sync::Arc;
+
+use super::schedule::testing::schedule;
 use super::testing::{World, at, by_age, config};
-use super::{Config, HeldBack, Reading, Sample, Seen, State, Target, step};
+use super::{Config, HeldBack, Reading, Sample, Schedule, Seen, State, Target, step};
+
+/// Schedules that start and end while a test runs.
+fn schedules() -> impl Strategy<Value = Arc<[Schedule]>> {
+    let cron = prop_oneof![Just("*/5 * * * *"), Just("*/2 * * * *"), Just("10 * * * *"), Just("* 15 * JUN SUN")];
+    let one = (cron, 1..10_u32, 1..80_u32).prop_map(|(cron, minutes, replicas)| schedule(cron, &format!("{minutes}m"), replicas));
+    proptest::collection::vec(one, 0..3).prop_map(Into::into)
+}
 
 fn configs() -> impl Strategy<Value = Config> {
     (
@@ -11,10 +21,12 @@ fn configs() -> impl Strategy<Value = Config> {
         (proptest::option::of(1..200_i64), proptest::option::of(1..300_i64), proptest::option::of(1..300_i64)),
         (0..300_i64, 0..300_i64, 1..=100_u32, proptest::option::of(1..10_u32)),
         proptest::option::of(1..50_u32),
+        schedules(),
     )
-        .prop_map(|((min, max), (messages, drain, age), (idle, window, percent, up), rate)| Config {
+        .prop_map(|((min, max), (messages, drain, age), (idle, window, percent, up), rate, schedules)| Config {
             min,
             max,
+            schedules,
             cap: None,
             messages_per_replica: messages.map(|count| f64::from(i32::try_from(count).unwrap())),
             drain_within: drain.map(|seconds| seconds * 1000),
@@ -342,7 +354,8 @@ proptest! {
         config in configs(), replicas in 4..40_u32, service in 1..20_u64, flow in flows(300), rest in 0..200_usize,
         jump in prop_oneof![-10_000_000..-1_i64, 61..10_000_000_i64], lower in any::<bool>(),
     ) {
-        let config = Config { max: 60, ..config };
+        // Two clocks that differ are on different schedules for good.
+        let config = Config { max: 60, schedules: Arc::default(), ..config };
         let mut straight = lived(config, replicas, service, &flow);
         for _ in 0..rest {
             straight.second(0);
@@ -363,6 +376,23 @@ proptest! {
             straight.second(0);
         }
         prop_assert_eq!(jumped.target.spec_replicas, straight.target.spec_replicas);
+    }
+
+    #[test]
+    fn p10_a_clock_that_jumps_over_the_end_of_a_schedule_lowers_nothing_at_that_step(
+        config in configs(), replicas in 0..40_u32, service in 1..20_u64, flow in flows(300), floor in 1..40_u32, rest in 0..200_usize,
+        jump in prop_oneof![-10_000_000..-1_i64, 61..10_000_000_i64],
+    ) {
+        // All the time until the jump.
+        let schedules = Arc::new([schedule("0 15 * * *", "1h", floor)]);
+        let mut straight = lived(Config { max: 60, schedules, ..config }, replicas, service, &flow);
+        for _ in 0..=rest {
+            straight.second(0);
+        }
+        let mut jumped = straight.clone();
+        jumped.millis += jump * 1000;
+        let (there, here) = (jumped.second(0), straight.second(0));
+        prop_assert!(there.desired >= here.desired.min(there.inputs.spec_replicas), "{} / {}", there.sentence, here.sentence);
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub struct State {
     pub(super) zeroed: Option<i64>,
     /// Since when all replicas have been the same.
     pub(super) steady: i64,
+    /// A schedule was on in the last step.
+    pub(super) scheduled: bool,
     /// Zero was set by hand.
     pub(super) paused: bool,
     /// Nothing was seen yet since the start of this process.

@@ -5,12 +5,13 @@ use std::cmp::Reverse;
 use jiff::Timestamp;
 
 use super::config::Config;
-use super::decision::{Decision, HeldBack, Inputs};
+use super::decision::{Decision, HeldBack, Inputs, Objective};
 use super::downstream;
 use super::ledger::Change;
 use super::need::{self, Need, Situation};
 use super::number;
 use super::sample::{Reading, Sample, Seen, Target};
+use super::schedule::Schedule;
 use super::service;
 use super::state::{Last, State};
 
@@ -43,6 +44,8 @@ pub fn step(config: &Config, mut state: State, sample: &Sample, now: Timestamp) 
         }
         Reading::Failed | Reading::Stale => None,
     };
+    let schedule = config.scheduled(now);
+    let floor = floor(config, &mut state, schedule, spec);
     let mut inputs = Inputs { spec_replicas: spec, ready_replicas: target.ready_replicas, ..Inputs::default() };
     let hands_off = if target.other_scaler {
         Some(HeldBack::ConflictingScaler)
@@ -54,7 +57,7 @@ pub fn step(config: &Config, mut state: State, sample: &Sample, now: Timestamp) 
     let choice = match (hands_off, seen) {
         (Some(reason), _) => Choice { desired: spec, wanted: spec, need: Need::default(), held_back: Some(reason) },
         (None, None) => {
-            let desired = spec.clamp(config.min, config.max);
+            let desired = spec.clamp(floor.now, config.max);
             Choice { desired, wanted: desired, need: Need::default(), held_back: Some(HeldBack::Stale) }
         }
         (None, Some(seen)) => {
@@ -77,12 +80,20 @@ pub fn step(config: &Config, mut state: State, sample: &Sample, now: Timestamp) 
                 spec_replicas: spec,
             };
             tell(&mut inputs, seen, &situation);
-            choose(config, &mut state, &situation, seen, target)
+            choose(config, &mut state, &situation, seen, target, floor)
         }
     };
     remember(config, &mut state, target, choice.desired, hands_off.is_none());
     let Choice { desired, wanted, need, held_back } = choice;
-    let mut decision = Decision { desired, wanted, objective: need.objective, held_back, inputs, sentence: String::new() };
+    let mut decision = Decision {
+        desired,
+        wanted,
+        schedule: schedule.map(|schedule| schedule.name.clone()),
+        objective: need.objective,
+        held_back,
+        inputs,
+        sentence: String::new(),
+    };
     decision.sentence = decision.explain();
     (state, decision)
 }
@@ -92,6 +103,27 @@ struct Choice {
     wanted: u32,
     need: Need,
     held_back: Option<HeldBack>,
+}
+
+/// The fewest replicas.
+#[derive(Clone, Copy)]
+struct Floor {
+    /// Now: `minReplicas`, or what a schedule has come to.
+    now: u32,
+    /// What the schedule that is on asks for; 0 without one.
+    scheduled: u32,
+}
+
+/// A schedule comes no faster than what may come in a minute: unlike `minReplicas`, it is nobody's hand.
+fn floor(config: &Config, state: &mut State, schedule: Option<&Schedule>, spec: u32) -> Floor {
+    let scheduled = schedule.map_or(0, |schedule| schedule.replicas);
+    // As long as it wants somebody, and in the very step in which it ends, the queue does not count as idle: a clock that jumps over the
+    // end would take the target to zero at once.
+    let was_on = std::mem::replace(&mut state.scheduled, schedule.is_some());
+    if was_on || state.scheduled {
+        state.idle = None;
+    }
+    Floor { now: scheduled.min(config.max).min(highest(config, state, spec)).max(config.min), scheduled }
 }
 
 fn backlog(seen: &Seen) -> u64 {
@@ -218,25 +250,31 @@ fn tell(inputs: &mut Inputs, seen: &Seen, at: &Situation) {
     });
 }
 
-fn choose(config: &Config, state: &mut State, at: &Situation, seen: &Seen, target: &Target) -> Choice {
+fn choose(config: &Config, state: &mut State, at: &Situation, seen: &Seen, target: &Target, floor: Floor) -> Choice {
     let spec = target.spec_replicas;
-    let need = need::of(config, at);
-    let wanted = number::replicas(need.replicas);
-    let lasting = need.replicas.max(need::keep_up(config, at));
+    let mut need = need::of(config, at);
+    let mut wanted = number::replicas(need.replicas);
+    let lasting = need.replicas.max(need::keep_up(config, at)).max(f64::from(floor.scheduled.min(config.max)));
     state.needs.push(state.watched, number::whole((lasting * 1000.0).ceil()), config.down_window);
     let idle = at.backlog == 0 && state.idle.is_some_and(|since| state.watched - since >= config.idle_after);
-    let (desired, held_back) = if idle && config.min == 0 && !seen.is_lower_bound {
+    let (desired, held_back) = if idle && floor.now == 0 && !seen.is_lower_bound {
         (0, None)
     } else if wanted > spec {
         up(config, state, at, need, wanted, target)
     } else {
-        down(config, state, seen, target)
+        down(config, state, seen, target, floor)
     };
-    let clamped = desired.clamp(config.min, config.max);
+    let by_schedule = floor.scheduled > wanted.max(config.min);
+    if by_schedule {
+        (wanted, need.objective) = (floor.scheduled, Some(Objective::Schedule));
+    }
+    let clamped = desired.clamp(floor.now, config.max);
     let held_back = if clamped < desired || (wanted > config.max && held_back.is_none()) {
         Some(config.bound())
+    } else if by_schedule && clamped < wanted {
+        Some(HeldBack::RateLimited)
     } else if clamped > desired {
-        Some(HeldBack::Minimum)
+        (!by_schedule).then_some(HeldBack::Minimum)
     } else {
         held_back
     };
@@ -257,26 +295,31 @@ fn up(config: &Config, state: &State, at: &Situation, need: Need, wanted: u32, t
         return (spec, Some(HeldBack::DownstreamSaturated));
     }
     let wanted = wanted.min(config.max).min(at.useful);
-    let limit = match (config.up_per_minute, state.fewest.get()) {
-        (Some(most), Some(Reverse(fewest))) => fewest.saturating_add(most).max(spec),
-        _ => u32::MAX,
-    };
+    let limit = highest(config, state, spec);
     (wanted.min(limit), (wanted > limit).then_some(HeldBack::RateLimited))
 }
 
-fn down(config: &Config, state: &State, seen: &Seen, target: &Target) -> (u32, Option<HeldBack>) {
+/// The most that may be there now, by `behavior.scaleUpReplicasPerMinute`.
+fn highest(config: &Config, state: &State, spec: u32) -> u32 {
+    match (config.up_per_minute, state.fewest.get()) {
+        (Some(most), Some(Reverse(fewest))) => fewest.saturating_add(most).max(spec),
+        _ => u32::MAX,
+    }
+}
+
+fn down(config: &Config, state: &State, seen: &Seen, target: &Target, floor: Floor) -> (u32, Option<HeldBack>) {
     let spec = target.spec_replicas;
     if seen.is_lower_bound {
         return (spec, Some(HeldBack::NodesMissing));
     }
     let lasting = number::replicas(number::of_count(state.needs.get().unwrap_or(0)) / 1000.0);
     // Zero is only for an idle queue.
-    let (goal, mut held) = match lasting.max(config.min) {
+    let (goal, mut held) = match lasting.max(floor.now) {
         0 if spec > 0 => (1, Some(HeldBack::NotIdle)),
         goal => (goal, None),
     };
     if goal >= spec {
-        return (spec, held.or((spec > config.min && spec > 0).then_some(HeldBack::DownWindow)));
+        return (spec, held.or((spec > floor.now && spec > 0).then_some(HeldBack::DownWindow)));
     }
     if f64::from(spec - goal) < f64::from(spec) * DEAD_BAND {
         return (spec, Some(HeldBack::DeadBand));

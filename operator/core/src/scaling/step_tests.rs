@@ -1,5 +1,6 @@
 //! Each rule by itself.
 
+use super::schedule::testing::schedule;
 use super::testing::{World, at, by_age, config};
 use super::{Cap, Config, HeldBack, Objective, Reading, Sample, Seen, State, step};
 
@@ -357,4 +358,85 @@ fn a_sentence_says_what_and_why() {
     );
     let (_, decision) = step(&world.config, world.state.clone(), &failed(&world, Reading::Failed), at(world.millis));
     assert!(decision.sentence.starts_with("50 replicas stay: the broker was not seen"), "{}", decision.sentence);
+}
+
+/// The worlds of these tests begin at 15:06:40 UTC.
+fn scheduled(schedules: &[(&str, &str, u32)]) -> Config {
+    Config { schedules: schedules.iter().map(|(cron, time, floor)| schedule(cron, time, *floor)).collect(), ..config() }
+}
+
+#[test]
+fn a_schedule_that_is_on_raises_at_once_and_is_named() {
+    let mut world = World::new(scheduled(&[("0 15 * * *", "1h", 5)]), 0);
+    let decision = world.second(0);
+    assert_eq!((decision.desired, decision.wanted, decision.held_back), (5, 5, None));
+    assert_eq!((decision.objective, decision.schedule.as_deref()), (Some(Objective::Schedule), Some("0 15 * * *")));
+    assert!(
+        decision.sentence.starts_with("0 to 5 replicas: schedule 0 15 * * * asks for 5; 0 messages ready"),
+        "{}",
+        decision.sentence
+    );
+    let decision = world.seconds(600, 0);
+    assert_eq!((decision.desired, decision.held_back), (5, None));
+    // What is needed beyond it rules.
+    let decision = world.second(800);
+    assert_eq!((decision.objective, decision.desired > 5), (Some(Objective::MessagesPerReplica), true));
+    assert_eq!(decision.schedule.as_deref(), Some("0 15 * * *"));
+}
+
+#[test]
+fn of_several_schedules_the_highest_counts_and_the_maximum_bounds_it() {
+    let several = [("0 15 * * *", "1h", 3), ("5 15 * * *", "1h", 7), ("0 14 * * *", "1h", 9)];
+    assert_eq!(World::new(scheduled(&several), 0).second(0).desired, 7);
+    let decision = World::new(Config { max: 4, ..scheduled(&several) }, 0).second(0);
+    assert_eq!((decision.desired, decision.wanted, decision.held_back), (4, 7, Some(HeldBack::Maximum)));
+    let decision = World::new(Config { min: 8, ..scheduled(&several) }, 0).second(0);
+    assert_eq!((decision.desired, decision.objective), (8, None));
+}
+
+#[test]
+fn a_schedule_that_is_off_asks_for_nothing() {
+    let mut world = World::new(scheduled(&[("0 14 * * *", "1h", 5), ("10 15 * * *", "1h", 5)]), 0);
+    let decision = world.seconds(199, 0);
+    assert_eq!((decision.desired, decision.schedule), (0, None));
+    assert_eq!(world.second(0).desired, 5, "at 15:10:00");
+}
+
+#[test]
+fn what_a_schedule_raised_goes_as_everything_else_goes() {
+    let mut world = World::new(scheduled(&[("0 15 * * *", "10m", 8)]), 0);
+    for second in 1..320 {
+        assert_eq!(world.second(0).desired, 8, "{second}: the window runs from 15:10:00 on");
+    }
+    // Idle from the end of the schedule on, and not since there was nothing to do.
+    assert_eq!(world.seconds(20, 0).desired, 0);
+
+    let mut world = World::new(Config { min: 1, ..scheduled(&[("0 15 * * *", "10m", 8)]) }, 1);
+    world.seconds(319, 0);
+    let decision = world.seconds(15, 0);
+    assert_eq!((decision.desired, decision.held_back), (6, Some(HeldBack::RateLimited)), "a quarter of 8");
+}
+
+#[test]
+fn a_schedule_comes_no_faster_than_replicas_may() {
+    let mut world = World::new(Config { up_per_minute: Some(2), ..scheduled(&[("0 15 * * *", "1h", 6)]) }, 1);
+    let decision = world.second(0);
+    assert_eq!((decision.desired, decision.wanted, decision.held_back), (3, 6, Some(HeldBack::RateLimited)));
+    assert_eq!(world.seconds(180, 0).desired, 6);
+}
+
+#[test]
+fn a_schedule_needs_no_broker_and_no_hand_is_overruled() {
+    let mut world = World::new(scheduled(&[("10 15 * * *", "1h", 5)]), 2);
+    world.seconds(190, 0);
+    // Long enough for a zero to be somebody else's.
+    for _ in 0..80 {
+        world.millis += 1000;
+        let sample = failed(&world, Reading::Failed);
+        world.decide(&sample);
+    }
+    assert_eq!(world.target.spec_replicas, 5);
+    (world.target.spec_replicas, world.target.ready_replicas) = (0, 0);
+    let decision = world.second(0);
+    assert_eq!((decision.write(), decision.held_back), (None, Some(HeldBack::Paused)));
 }

@@ -1,5 +1,7 @@
 //! Queues and targets for tests.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::{Config, Decision, Reading, Sample, Seen, State, Target, step};
@@ -9,6 +11,7 @@ pub fn config() -> Config {
     Config {
         min: 0,
         max: 100,
+        schedules: Arc::default(),
         cap: None,
         messages_per_replica: Some(10.0),
         drain_within: None,

@@ -1,8 +1,6 @@
-//! `make bench-reaction`: time from the broker's acceptance of the message that crosses the threshold to the patch of `/scale`.
+//! Time from the broker's acceptance of the message that crosses the threshold to the patch of `/scale`.
 //!
-//! Needs the chart installed on an otherwise idle cluster. The end is when the API server received the patch, by its audit log; beginning and end
-//! are by the same machine's clock. `ENTENTE_BENCH_SPIKES` (100) is the number of spikes from zero and from one each,
-//! `CASES=zero,one` which of them.
+//! The end is when the API server received the patch, by its audit log; beginning and end are by the same machine's clock.
 //!
 //! Beside it, for the same spikes, when a KEDA ScaledObject with an HPA would have written, by their algorithms and with no time for
 //! reading: KEDA asks each `pollingInterval` (30 s by default, 1 s tuned) and decides on zero or one; from one on the HPA asks each 15 s.
@@ -24,28 +22,13 @@ const EACH: usize = 5;
 /// Time between two looks of the HPA.
 const HPA: u64 = 15_000;
 
-#[tokio::main]
-async fn main() -> Result<()> {
-    let is_asked = |case: &str| std::env::var("CASES").map_or(true, |asked| asked.split(',').any(|one| one == case));
-    let spikes = std::env::var("ENTENTE_BENCH_SPIKES").ok().and_then(|text| text.parse().ok()).unwrap_or(100);
-    let mut report = Report::new("reaction");
+pub async fn measure(spikes: usize, report: &mut Report) -> Result<()> {
     let mut random = Chance::of(seed()?);
-    let outcome = async {
-        if is_asked("zero") {
-            measure(0, spikes, &mut random, &mut report).await?;
-        }
-        if is_asked("one") {
-            measure(1, spikes, &mut random, &mut report).await?;
-        }
-        Ok(())
-    }
-    .await;
-    // What was measured before a failure is worth telling.
-    report.write()?;
-    outcome
+    measure_from(0, spikes, &mut random, report).await?;
+    measure_from(1, spikes, &mut random, report).await
 }
 
-async fn measure(from: i32, spikes: usize, random: &mut Chance, report: &mut Report) -> Result<()> {
+async fn measure_from(from: i32, spikes: usize, random: &mut Chance, report: &mut Report) -> Result<()> {
     let case = if from == 0 { "from zero" } else { "from one" };
     let mut took = Vec::new();
     let outcome = scene(&format!("reaction-{from}"), async |scene| {
