@@ -126,8 +126,15 @@ impl Default for Lifecycle {
 pub struct Brownout {
     /// How long before the version's sunset it begins.
     pub before_sunset: DurationText,
-    /// How long it lasts.
+    /// How long it lasts, at most: one that begins late does not end later.
     pub lasts: DurationText,
+    /// How long before it begins it must have been announced, and watched without a gap. It is skipped otherwise.
+    #[serde(default = "announced")]
+    pub announced_before: DurationText,
+}
+
+fn announced() -> DurationText {
+    DurationText("1d".into())
 }
 
 /// What compatible means in this contract.
@@ -407,9 +414,49 @@ pub struct VersionStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub feeds: Vec<String>,
+    /// Since when it was looked at without a gap and without a jump of the clock: brown-outs are begun by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watched_since: Option<Time>,
+    /// Brown-outs that are announced, and what became of earlier ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub brownouts: Vec<BrownoutStatus>,
     /// Who uses it, when last seen.
     #[serde(default, rename = "use", skip_serializing_if = "Option::is_none")]
     pub use_: Option<VersionUse>,
+}
+
+/// One brown-out of a version. Its dates are those that were announced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BrownoutStatus {
+    /// When it begins, at the earliest.
+    pub starts_at: Time,
+    /// When it ends, at the latest.
+    pub ends_at: Time,
+    /// What became of it.
+    pub state: BrownoutState,
+    /// Since when it is announced.
+    pub announced_at: Time,
+    /// How long before it begins it must have been announced.
+    pub announced_before: DurationText,
+    /// Why it was skipped, or ended early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub message: Option<String>,
+}
+
+/// What became of a brown-out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum BrownoutState {
+    /// It will be.
+    Announced,
+    /// The version is closed.
+    Underway,
+    /// It was.
+    Over,
+    /// It was not, and will not be.
+    Skipped,
 }
 
 /// Use of a version at one moment.

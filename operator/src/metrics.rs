@@ -96,6 +96,8 @@ pub struct Metrics {
     pub keda_calls: Family<KedaCall, Counter>,
     /// Days until versions of contracts end; below zero once they did and are not retired.
     pub days_to_sunset: Family<EndingVersion, Gauge<f64, AtomicU64>>,
+    /// 1 for versions of contracts that are in a brown-out.
+    pub brownouts: Family<EndingVersion, Gauge>,
     /// Answers of the admission webhook.
     pub admissions: Family<Admission, Counter>,
     /// Time of an answer of the admission webhook in seconds.
@@ -118,6 +120,7 @@ impl Default for Metrics {
         let scalings = Family::default();
         let keda_calls = Family::default();
         let days_to_sunset = Family::default();
+        let brownouts = Family::<EndingVersion, Gauge>::default();
         let admissions = Family::default();
         let admission_seconds = Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5]);
         let leader = Gauge::default();
@@ -133,6 +136,11 @@ impl Default for Metrics {
             "contract_days_to_sunset",
             "Days until a version of a contract ends; below zero once it did and is not retired",
             days_to_sunset.clone(),
+        );
+        registry.register(
+            "contract_brownout",
+            "1 while a version of a contract is closed as a rehearsal of its retirement",
+            brownouts.clone(),
         );
         registry.register("admission_reviews", "Answers of the admission webhook", admissions.clone());
         registry.register(
@@ -152,6 +160,7 @@ impl Default for Metrics {
             scalings,
             keda_calls,
             days_to_sunset,
+            brownouts,
             admissions,
             admission_seconds,
             leader,

@@ -4,6 +4,7 @@
 
 mod admission;
 mod at_rest;
+mod brownouts;
 mod chaos;
 mod client;
 mod contracts;

@@ -11,6 +11,7 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::Store;
 
+use super::clock::Clock;
 use super::schemas::Assessed;
 use super::{dependents, told, visit};
 use crate::objects::reconcile::Error;
@@ -28,6 +29,8 @@ pub struct ContractContext {
     pub clients: Store<Client>,
     /// Comparisons of schemas that were made.
     pub assessed: Assessed,
+    /// The clocks at the last look at each.
+    pub clock: Clock,
     /// How often each contract is looked at.
     pub resync: Duration,
 }
@@ -35,7 +38,7 @@ pub struct ContractContext {
 impl ContractContext {
     /// A controller's beginning.
     pub fn new(shared: Arc<Shared>, clients: Store<Client>, resync: Duration) -> Self {
-        Self { objects: Context::new(shared), clients, assessed: Assessed::default(), resync }
+        Self { objects: Context::new(shared), clients, assessed: Assessed::default(), clock: Clock::default(), resync }
     }
 }
 
@@ -66,6 +69,7 @@ impl Visitor for ContractContext {
         }
         let done = deletion::reconcile(contract, &self.objects).await?;
         self.assessed.forget(contract);
+        self.clock.forget(&contract.uid().unwrap_or_default());
         told::forget(self.shared(), contract);
         Ok(done)
     }

@@ -9,7 +9,8 @@ use entente_core::contract::spec;
 use entente_core::object::{Reported, is_paused};
 use entente_crds::ServiceContract;
 use entente_crds::condition::types;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
+use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
 use super::{ContractContext, told, usage};
@@ -29,14 +30,18 @@ pub async fn visit(contract: &ServiceContract, ctx: &ContractContext) -> Result<
     let assessments = ctx.assessed.of(&ctx.objects, &contract).await;
     let uses = usage::read(&contract, ctx).await;
     let last = contract.status.clone().unwrap_or_default();
-    let now = Timestamp::now();
-    let looked = conduct(&contract.spec, rules, &last.versions, &Surroundings { assessments, uses }, now);
+    let uid = contract.uid().unwrap_or_default();
+    let (reading, jumped) = ctx.clock.look(&uid);
+    let now = reading.shown;
+    let looked = conduct(&contract.spec, rules, &last.versions, &Surroundings { assessments, uses, jumped }, now);
     let status = with_versions(last.clone(), looked.versions);
     if status != last {
         // Before the broker is changed, which follows the states that are stored.
-        writes::report_unchanged(&ctx.objects, &ctx.objects.written, &contract, status).await?;
+        writes::report_unchanged(&ctx.objects, &ctx.objects.written, &contract, status.clone()).await?;
         told::moved(&ctx.objects, &contract, &looked.moves);
+        told::rehearsed(&ctx.objects, &contract, &last.versions, &status.versions);
     }
+    ctx.clock.keep(&uid, reading);
     let contract = ctx.objects.written.refresh(&contract);
     told::figures(&ctx.objects, &contract, now);
     let action = reconcile(&contract, &ctx.objects).await?;

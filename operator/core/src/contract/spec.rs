@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use entente_crds::ServiceContract;
 use entente_crds::service_contract::{ConfigMapKey, DesiredState, Lifecycle, MessageSchema, ServiceContractSpec, Version};
 
+use super::brownouts;
 use super::lifecycle::Rules;
 use super::terms;
 use crate::object::{Refusal, check_name, not_served, refuse_if_any};
@@ -44,13 +45,18 @@ pub fn validate(contract: &ServiceContract) -> Result<Rules, Refusal> {
     for version in versions {
         check_version(version, &names, &versions_named, &mut problems);
     }
-    let Lifecycle { max_supported_versions, brownouts, .. } = lifecycle;
+    let Lifecycle { max_supported_versions, minimum_deprecation_notice: _, quiet_period: _, brownouts: _ } = lifecycle;
     if !(1..=16).contains(max_supported_versions) {
         problems.push("lifecycle.maxSupportedVersions: from 1 to 16".to_owned());
     }
     let rules = terms::rules(lifecycle).map_err(|error| problems.push(error)).ok();
+    if rules.is_some()
+        && let Err(problem) = brownouts::rules(lifecycle)
+    {
+        problems.push(problem);
+    }
     refuse_if_any(&problems)?;
-    not_served(&[("lifecycle.brownouts", !brownouts.is_empty()), ("assurances", assurances.is_some())])?;
+    not_served(&[("assurances", assurances.is_some())])?;
     rules.ok_or_else(|| Refusal { reason: entente_crds::condition::reasons::INVALID, message: "lifecycle".to_owned() })
 }
 
