@@ -343,11 +343,63 @@ pub struct ServiceContractStatus {
     /// When the next deprecated version ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_sunset: Option<Time>,
+    /// What probes saw of what it is measured by (absent before there were some, and where none are made).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assurances: Option<AssurancesStatus>,
     /// The versions: those of the spec, and retired ones that were removed from it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub versions: Vec<VersionStatus>,
+}
+
+/// What probes saw, of the last day at most. They take a way beside the contract's own exchanges, in its virtual host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AssurancesStatus {
+    /// Since when probes are made: an operator that is new, or leads anew, begins again.
+    pub since: Time,
+    /// When these figures were so. They are written when they matter, once a minute at most.
+    pub observed_at: Time,
+    /// Probes that they rest on.
+    pub probes: i64,
+    /// Messages that the broker accepted and that never came.
+    pub lost: i64,
+    /// The latency that half of the messages kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_p50: Option<DurationText>,
+    /// Share of the time in which probes came back, in per cent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub availability: Option<Measured>,
+    /// What is left of the time that may fail by the target of availability, in per cent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8))]
+    pub error_budget: Option<String>,
+    /// The latency that 99 of 100 messages kept, of those that came back.
+    #[serde(default, rename = "latencyP99", skip_serializing_if = "Option::is_none")]
+    pub latency_p99: Option<Measured>,
+    /// The longest time whose messages one failure lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rpo: Option<Measured>,
+    /// The longest time from a probe that failed to the next that came back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rto: Option<Measured>,
+}
+
+/// A target, and what was seen of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Measured {
+    /// As declared.
+    #[schemars(length(max = 64))]
+    pub target: String,
+    /// As seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub observed: Option<String>,
+    /// Whether what was seen keeps the target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub met: Option<bool>,
 }
 
 /// The state that a version is in.

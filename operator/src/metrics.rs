@@ -74,6 +74,24 @@ pub struct EndingVersion {
     pub version: String,
 }
 
+/// What became of a probe.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct ProbeOutcome {
+    /// `back` or `failed`.
+    pub outcome: &'static str,
+}
+
+/// What a contract is measured by.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Assured {
+    /// The contract's namespace.
+    pub namespace: String,
+    /// The contract.
+    pub contract: String,
+    /// `availability`, `latencyP99`, `rpo` or `rto`.
+    pub assurance: &'static str,
+}
+
 /// All figures of the operator.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -98,6 +116,12 @@ pub struct Metrics {
     pub days_to_sunset: Family<EndingVersion, Gauge<f64, AtomicU64>>,
     /// 1 for versions of contracts that are in a brown-out.
     pub brownouts: Family<EndingVersion, Gauge>,
+    /// Probes that measure the assurances of contracts.
+    pub probes: Family<ProbeOutcome, Counter>,
+    /// Time until a probe was back in seconds.
+    pub probe_seconds: Histogram,
+    /// Whether a contract keeps what it is measured by.
+    pub assured: Family<Assured, Gauge>,
     /// Answers of the admission webhook.
     pub admissions: Family<Admission, Counter>,
     /// Time of an answer of the admission webhook in seconds.
@@ -121,6 +145,9 @@ impl Default for Metrics {
         let keda_calls = Family::default();
         let days_to_sunset = Family::default();
         let brownouts = Family::<EndingVersion, Gauge>::default();
+        let probes = Family::<ProbeOutcome, Counter>::default();
+        let probe_seconds = Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0]);
+        let assured = Family::<Assured, Gauge>::default();
         let admissions = Family::default();
         let admission_seconds = Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5]);
         let leader = Gauge::default();
@@ -142,6 +169,9 @@ impl Default for Metrics {
             "1 while a version of a contract is closed as a rehearsal of its retirement",
             brownouts.clone(),
         );
+        registry.register("probes", "Probes that measure the assurances of contracts", probes.clone());
+        registry.register("probe_seconds", "Time until a probe was back in seconds", probe_seconds.clone());
+        registry.register("contract_assurance_met", "1 while a contract keeps what it is measured by", assured.clone());
         registry.register("admission_reviews", "Answers of the admission webhook", admissions.clone());
         registry.register(
             "admission_seconds",
@@ -161,6 +191,9 @@ impl Default for Metrics {
             keda_calls,
             days_to_sunset,
             brownouts,
+            probes,
+            probe_seconds,
+            assured,
             admissions,
             admission_seconds,
             leader,

@@ -3,6 +3,7 @@
 //! They run one after another (`e2e/run.sh`): some kill what all need.
 
 mod admission;
+mod assurances;
 mod at_rest;
 mod brownouts;
 mod chaos;

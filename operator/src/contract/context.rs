@@ -12,8 +12,9 @@ use kube::runtime::controller::Action;
 use kube::runtime::reflector::Store;
 
 use super::clock::Clock;
+use super::probes::Probes;
 use super::schemas::Assessed;
-use super::{dependents, told, visit};
+use super::{dependents, measured, told, visit};
 use crate::objects::reconcile::Error;
 use crate::objects::{Context, Shared, deletion, writes};
 use crate::visits::Visitor;
@@ -31,14 +32,26 @@ pub struct ContractContext {
     pub assessed: Assessed,
     /// The clocks at the last look at each.
     pub clock: Clock,
+    /// The probes.
+    pub probes: Probes,
+    /// Whether there are to be any.
+    pub probing: bool,
     /// How often each contract is looked at.
     pub resync: Duration,
 }
 
 impl ContractContext {
     /// A controller's beginning.
-    pub fn new(shared: Arc<Shared>, clients: Store<Client>, resync: Duration) -> Self {
-        Self { objects: Context::new(shared), clients, assessed: Assessed::default(), clock: Clock::default(), resync }
+    pub fn new(shared: Arc<Shared>, clients: Store<Client>, resync: Duration, probing: bool) -> Self {
+        Self {
+            objects: Context::new(shared),
+            clients,
+            assessed: Assessed::default(),
+            clock: Clock::default(),
+            probes: Probes::default(),
+            probing,
+            resync,
+        }
     }
 }
 
@@ -71,6 +84,7 @@ impl Visitor for ContractContext {
         self.assessed.forget(contract);
         self.clock.forget(&contract.uid().unwrap_or_default());
         told::forget(self.shared(), contract);
+        measured::forget(self, contract).await;
         Ok(done)
     }
 }

@@ -7,6 +7,8 @@
 mod clock;
 mod context;
 pub mod dependents;
+mod measured;
+mod probes;
 mod schemas;
 pub mod told;
 mod usage;

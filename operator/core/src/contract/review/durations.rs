@@ -1,10 +1,10 @@
 //! The texts of a contract that stand for lengths of time.
 
-use entente_crds::service_contract::{Assurances, ServiceContractSpec};
+use entente_crds::service_contract::ServiceContractSpec;
 
 use crate::admission::Judgement;
-use crate::contract::brownouts;
-use crate::contract::terms::{length, rules};
+use crate::contract::terms::rules;
+use crate::contract::{assurances, brownouts};
 
 /// Says which of them are wrong.
 pub(super) fn review(spec: &ServiceContractSpec, judgement: &mut Judgement) {
@@ -12,11 +12,7 @@ pub(super) fn review(spec: &ServiceContractSpec, judgement: &mut Judgement) {
     if let Err(problem) = rules(&spec.lifecycle).map(drop).and_then(|()| brownouts::rules(&spec.lifecycle).map(drop)) {
         judgement.refuse(problem);
     }
-    if let Some(Assurances { availability: _, latency_p99, rpo, rto }) = &spec.assurances {
-        for (field, text) in [("latencyP99", latency_p99), ("rpo", rpo), ("rto", rto)] {
-            if let Some(Err(problem)) = text.as_ref().map(|text| length(&format!("assurances.{field}"), text)) {
-                judgement.refuse(problem);
-            }
-        }
+    if let Some(Err(problem)) = spec.assurances.as_ref().map(assurances::targets) {
+        judgement.refuse(problem);
     }
 }
