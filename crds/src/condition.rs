@@ -14,6 +14,8 @@ pub mod types {
     pub const PARTITIONS_READY: &str = "PartitionsReady";
     /// Whether a contract's version that it depends on ends (absent where none does).
     pub const CONTRACT_DEPRECATED: &str = "ContractDeprecated";
+    /// Whether a contract's version that it depends on is closed as a rehearsal (absent where none is announced).
+    pub const CONTRACT_BROWNOUT: &str = "ContractBrownout";
     /// Whether reconciling goes on (`False` while paused).
     pub const RECONCILING: &str = "Reconciling";
     /// Whether every node of a Broker is a running member of one cluster.
@@ -78,6 +80,10 @@ pub mod reasons {
     pub const VERSION_DEPRECATED: &str = "VersionDeprecated";
     /// The contract's version ended: it takes in nobody else.
     pub const VERSION_SUNSET: &str = "VersionSunset";
+    /// The contract's version will be closed for a short while, as a rehearsal.
+    pub const BROWNOUT_ANNOUNCED: &str = "BrownoutAnnounced";
+    /// The contract's version is closed for a short while, as a rehearsal.
+    pub const VERSION_BROWNOUT: &str = "VersionBrownout";
     /// The contract's version is closed, for ever.
     pub const VERSION_RETIRED: &str = "VersionRetired";
     /// A version of the contract is not in the state that was asked for, and will not be until the spec changes.

@@ -126,8 +126,15 @@ impl Default for Lifecycle {
 pub struct Brownout {
     /// How long before the version's sunset it begins.
     pub before_sunset: DurationText,
-    /// How long it lasts.
+    /// How long it lasts, at most: one that begins late does not end later.
     pub lasts: DurationText,
+    /// How long before it begins it must have been announced, and watched without a gap. It is skipped otherwise.
+    #[serde(default = "announced")]
+    pub announced_before: DurationText,
+}
+
+fn announced() -> DurationText {
+    DurationText("1d".into())
 }
 
 /// What compatible means in this contract.
@@ -336,11 +343,63 @@ pub struct ServiceContractStatus {
     /// When the next deprecated version ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_sunset: Option<Time>,
+    /// What probes saw of what it is measured by (absent before there were some, and where none are made).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assurances: Option<AssurancesStatus>,
     /// The versions: those of the spec, and retired ones that were removed from it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub versions: Vec<VersionStatus>,
+}
+
+/// What probes saw, of the last day at most. They take a way beside the contract's own exchanges, in its virtual host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AssurancesStatus {
+    /// Since when probes are made: an operator that is new, or leads anew, begins again.
+    pub since: Time,
+    /// When these figures were so. They are written when they matter, once a minute at most.
+    pub observed_at: Time,
+    /// Probes that they rest on.
+    pub probes: i64,
+    /// Messages that the broker accepted and that never came.
+    pub lost: i64,
+    /// The latency that half of the messages kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_p50: Option<DurationText>,
+    /// Share of the time in which probes came back, in per cent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub availability: Option<Measured>,
+    /// What is left of the time that may fail by the target of availability, in per cent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8))]
+    pub error_budget: Option<String>,
+    /// The latency that 99 of 100 messages kept, of those that came back.
+    #[serde(default, rename = "latencyP99", skip_serializing_if = "Option::is_none")]
+    pub latency_p99: Option<Measured>,
+    /// The longest time whose messages one failure lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rpo: Option<Measured>,
+    /// The longest time from a probe that failed to the next that came back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rto: Option<Measured>,
+}
+
+/// A target, and what was seen of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Measured {
+    /// As declared.
+    #[schemars(length(max = 64))]
+    pub target: String,
+    /// As seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub observed: Option<String>,
+    /// Whether what was seen keeps the target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub met: Option<bool>,
 }
 
 /// The state that a version is in.
@@ -407,9 +466,49 @@ pub struct VersionStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub feeds: Vec<String>,
+    /// Since when it was looked at without a gap and without a jump of the clock: brown-outs are begun by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watched_since: Option<Time>,
+    /// Brown-outs that are announced, and what became of earlier ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub brownouts: Vec<BrownoutStatus>,
     /// Who uses it, when last seen.
     #[serde(default, rename = "use", skip_serializing_if = "Option::is_none")]
     pub use_: Option<VersionUse>,
+}
+
+/// One brown-out of a version. Its dates are those that were announced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BrownoutStatus {
+    /// When it begins, at the earliest.
+    pub starts_at: Time,
+    /// When it ends, at the latest.
+    pub ends_at: Time,
+    /// What became of it.
+    pub state: BrownoutState,
+    /// Since when it is announced.
+    pub announced_at: Time,
+    /// How long before it begins it must have been announced.
+    pub announced_before: DurationText,
+    /// Why it was skipped, or ended early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub message: Option<String>,
+}
+
+/// What became of a brown-out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum BrownoutState {
+    /// It will be.
+    Announced,
+    /// The version is closed.
+    Underway,
+    /// It was.
+    Over,
+    /// It was not, and will not be.
+    Skipped,
 }
 
 /// Use of a version at one moment.

@@ -96,12 +96,12 @@ pub fn namespace_essence(namespace: &Namespace) -> String {
     format!("{:?} {:?}", namespace.metadata.labels, namespace.metadata.deletion_timestamp)
 }
 
-/// What those depend on who use a contract: the spec, the Broker, the states of its versions, whether it is being deleted.
+/// What those depend on who use a contract: the spec, the Broker, the states of its versions and their brown-outs, whether it is being deleted.
 pub fn contract_essence(contract: &ServiceContract) -> String {
     let meta = &contract.metadata;
     let status = contract.status.as_ref();
     let versions = status.iter().flat_map(|status| &status.versions);
-    let lives: Vec<_> = versions.map(|version| (&version.name, version.state, &version.sunset_at)).collect();
+    let lives: Vec<_> = versions.map(|version| (&version.name, version.state, &version.sunset_at, &version.brownouts)).collect();
     let broker = status.and_then(|status| status.broker.as_ref());
     format!("{:?} {:?} {broker:?} {lives:?} {:?}", meta.uid, meta.generation, meta.deletion_timestamp)
 }

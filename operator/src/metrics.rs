@@ -74,6 +74,24 @@ pub struct EndingVersion {
     pub version: String,
 }
 
+/// What became of a probe.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct ProbeOutcome {
+    /// `back` or `failed`.
+    pub outcome: &'static str,
+}
+
+/// What a contract is measured by.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Assured {
+    /// The contract's namespace.
+    pub namespace: String,
+    /// The contract.
+    pub contract: String,
+    /// `availability`, `latencyP99`, `rpo` or `rto`.
+    pub assurance: &'static str,
+}
+
 /// All figures of the operator.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -100,6 +118,14 @@ pub struct Metrics {
     pub keda_calls: Family<KedaCall, Counter>,
     /// Days until versions of contracts end; below zero once they did and are not retired.
     pub days_to_sunset: Family<EndingVersion, Gauge<f64, AtomicU64>>,
+    /// 1 for versions of contracts that are in a brown-out.
+    pub brownouts: Family<EndingVersion, Gauge>,
+    /// Probes that measure the assurances of contracts.
+    pub probes: Family<ProbeOutcome, Counter>,
+    /// Time until a probe was back in seconds.
+    pub probe_seconds: Histogram,
+    /// Whether a contract keeps what it is measured by.
+    pub assured: Family<Assured, Gauge>,
     /// Answers of the admission webhook.
     pub admissions: Family<Admission, Counter>,
     /// Time of an answer of the admission webhook in seconds.
@@ -125,6 +151,10 @@ impl Default for Metrics {
         let sample_age_seconds = Histogram::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0]);
         let keda_calls = Family::default();
         let days_to_sunset = Family::default();
+        let brownouts = Family::<EndingVersion, Gauge>::default();
+        let probes = Family::<ProbeOutcome, Counter>::default();
+        let probe_seconds = Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0]);
+        let assured = Family::<Assured, Gauge>::default();
         let admissions = Family::default();
         let admission_seconds = Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5]);
         let leader = Gauge::default();
@@ -151,6 +181,14 @@ impl Default for Metrics {
             "Days until a version of a contract ends; below zero once it did and is not retired",
             days_to_sunset.clone(),
         );
+        registry.register(
+            "contract_brownout",
+            "1 while a version of a contract is closed as a rehearsal of its retirement",
+            brownouts.clone(),
+        );
+        registry.register("probes", "Probes that measure the assurances of contracts", probes.clone());
+        registry.register("probe_seconds", "Time until a probe was back in seconds", probe_seconds.clone());
+        registry.register("contract_assurance_met", "1 while a contract keeps what it is measured by", assured.clone());
         registry.register("admission_reviews", "Answers of the admission webhook", admissions.clone());
         registry.register(
             "admission_seconds",
@@ -171,6 +209,10 @@ impl Default for Metrics {
             sample_age_seconds,
             keda_calls,
             days_to_sunset,
+            brownouts,
+            probes,
+            probe_seconds,
+            assured,
             admissions,
             admission_seconds,
             leader,

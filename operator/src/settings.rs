@@ -84,6 +84,9 @@ pub struct RunSettings {
     /// Learn of changes at the broker by its events. Without, the resync alone finds them.
     #[arg(long, env = "ENTENTE_BROKER_EVENTS", default_value_t = true, action = clap::ArgAction::Set)]
     pub broker_events: bool,
+    /// Measure the assurances of ServiceContracts by probes.
+    #[arg(long, env = "ENTENTE_PROBES", default_value_t = true, action = clap::ArgAction::Set)]
+    pub probes: bool,
     /// Serve the documents of ServiceContracts beside the metrics: whoever reaches them reads the contracts of every namespace.
     #[arg(long, env = "ENTENTE_DOCUMENTS", default_value_t = false, action = clap::ArgAction::Set)]
     pub documents: bool,

@@ -193,6 +193,8 @@ values() {
   check "values change parts of the default Broker and keep the rest" 'one("Broker") | .metadata.name == "other" and .spec.replicas == 1 and .spec.storage.size == "10Gi"'
   render --set documents.serve=true
   check "documents are served where that is asked for" '[one("Deployment").spec.template.spec.containers[0].env[] | select(.name == "ENTENTE_DOCUMENTS").value] == ["true"]'
+  render --set probes.enabled=false
+  check "probes are switched off where that is asked for" '[one("Deployment").spec.template.spec.containers[0].env[] | select(.name == "ENTENTE_PROBES").value] == ["false"]'
   render --set operator.otlpEndpoint=http://collector:4318 --set operator.podLabels.team=a
   check "traces go where they are told" '[one("Deployment").spec.template.spec.containers[0].env[] | select(.name == "OTEL_EXPORTER_OTLP_ENDPOINT").value] == ["http://collector:4318"]'
 }

@@ -3,7 +3,9 @@
 //! They run one after another (`e2e/run.sh`): some kill what all need.
 
 mod admission;
+mod assurances;
 mod at_rest;
+mod brownouts;
 mod chaos;
 mod client;
 mod contracts;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use entente_broker::admin::AdminError;
 use entente_core::client::access::{Granted, Summary, Unusable, fronts, grant, place, sum};
+use entente_core::client::brownout;
 use entente_core::client::diff::{Alive, Desired, Foreign, diff};
 use entente_core::client::identity::serial_of;
 use entente_core::client::password::{Password, PasswordHash};
@@ -120,12 +121,12 @@ pub async fn reconcile(client: &Client, ctx: &ClientContext) -> Result<Action, E
     };
     let labels = ctx.labels(&settings.namespace);
     let asker = Asker { namespace: &settings.namespace, labels: labels.as_ref() };
-    let granted: Vec<(&Entry, Result<Granted, Unusable>)> = settings
-        .entries
-        .iter()
-        .zip(&referred)
-        .map(|(entry, referred)| (entry, grant(entry, referred.found(), referred.is_on(&broker, ctx), asker)))
-        .collect();
+    let now = Timestamp::now();
+    let granted = settings.entries.iter().zip(&referred).map(|(entry, referred)| {
+        let granted = grant(entry, referred.found(), referred.is_on(&broker, ctx), asker);
+        (entry, granted.map(|granted| brownout::closed(granted, entry, referred.found(), &settings.namespace, now)))
+    });
+    let granted: Vec<(&Entry, Result<Granted, Unusable>)> = granted.collect();
     // Rights that are there stay: a node that lacks a plugin for a moment must not close connections.
     let mut usable = granted.iter().filter_map(|(_, result)| result.as_ref().ok());
     if let Some(refusal) = usable.find_map(|granted| lacks_filters_to_send(&broker, granted)) {
@@ -355,7 +356,9 @@ impl Visit<'_> {
             (_, false) => WAIT,
             _ => self.ctx.resync,
         };
-        let until = kept.look_again.map(|at| Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default());
+        // What is closed for a while is opened in time, whether or not anybody could write that it is.
+        let next = [kept.look_again, summary.opens_at].into_iter().flatten().min();
+        let until = next.map(|at| Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default());
         let again = until.map_or(again, |until| again.min(until.max(Duration::from_millis(50))));
         // A new password was perhaps written a moment ago: the object that this visit began with does not know.
         let client = self.ctx.written.refresh(client);

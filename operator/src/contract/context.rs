@@ -11,8 +11,10 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::Store;
 
+use super::clock::Clock;
+use super::probes::Probes;
 use super::schemas::Assessed;
-use super::{dependents, told, visit};
+use super::{dependents, measured, told, visit};
 use crate::objects::reconcile::Error;
 use crate::objects::{Context, Shared, deletion, writes};
 use crate::visits::Visitor;
@@ -28,14 +30,28 @@ pub struct ContractContext {
     pub clients: Store<Client>,
     /// Comparisons of schemas that were made.
     pub assessed: Assessed,
+    /// The clocks at the last look at each.
+    pub clock: Clock,
+    /// The probes.
+    pub probes: Probes,
+    /// Whether there are to be any.
+    pub probing: bool,
     /// How often each contract is looked at.
     pub resync: Duration,
 }
 
 impl ContractContext {
     /// A controller's beginning.
-    pub fn new(shared: Arc<Shared>, clients: Store<Client>, resync: Duration) -> Self {
-        Self { objects: Context::new(shared), clients, assessed: Assessed::default(), resync }
+    pub fn new(shared: Arc<Shared>, clients: Store<Client>, resync: Duration, probing: bool) -> Self {
+        Self {
+            objects: Context::new(shared),
+            clients,
+            assessed: Assessed::default(),
+            clock: Clock::default(),
+            probes: Probes::default(),
+            probing,
+            resync,
+        }
     }
 }
 
@@ -66,7 +82,9 @@ impl Visitor for ContractContext {
         }
         let done = deletion::reconcile(contract, &self.objects).await?;
         self.assessed.forget(contract);
+        self.clock.forget(&contract.uid().unwrap_or_default());
         told::forget(self.shared(), contract);
+        measured::forget(self, contract).await;
         Ok(done)
     }
 }

@@ -4,8 +4,11 @@
 //! its next step, and write the states, refused by the API server if somebody else wrote meanwhile; then the pipeline of
 //! [`crate::objects`] makes the broker as the states say. What is decided is in `entente_core::contract`.
 
+mod clock;
 mod context;
 pub mod dependents;
+mod measured;
+mod probes;
 mod schemas;
 pub mod told;
 mod usage;

@@ -1,6 +1,8 @@
 //! What is told of versions that end: on the objects of those who depend on them, in Events, and as figures.
 
 use entente_core::client::grants::admits;
+use entente_core::contract::brownouts::closed;
+use entente_core::contract::brownouts::told as brownouts;
 use entente_core::contract::conduct::Move;
 use entente_core::contract::notice::{self, notice};
 use entente_core::contract::reference::Reference;
@@ -8,7 +10,7 @@ use entente_core::resolve::Asker;
 use entente_crds::ServiceContract;
 use entente_crds::condition::reasons;
 use entente_crds::grant::Verb;
-use entente_crds::service_contract::VersionState;
+use entente_crds::service_contract::{BrownoutState, BrownoutStatus, VersionState, VersionStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
@@ -30,12 +32,16 @@ pub fn tell(
 ) {
     let labels = shared.labels(own);
     let asker = Asker { namespace: own, labels: labels.as_ref() };
-    let notices = references.into_iter().filter_map(|(reference, verb)| {
-        let contract = shared.contracts.get(&ObjectRef::new(&reference.contract).within(&reference.namespace))?;
-        let granted = admits(&contract.spec.grants, &reference.namespace, asker, verb);
-        granted.then(|| notice(&reference, &contract)).flatten()
-    });
-    notice::tell(conditions, notices.collect(), generation, now);
+    let (mut notices, mut rehearsals) = (Vec::new(), Vec::new());
+    for (reference, verb) in references {
+        let contract = shared.contracts.get(&ObjectRef::new(&reference.contract).within(&reference.namespace));
+        let granted = contract.filter(|contract| admits(&contract.spec.grants, &reference.namespace, asker, verb));
+        let Some(contract) = granted else { continue };
+        notices.extend(notice(&reference, &contract));
+        rehearsals.extend(brownouts::told(&reference, &contract, now));
+    }
+    notice::tell(conditions, notices, generation, now);
+    brownouts::tell(conditions, rehearsals, generation, now);
 }
 
 /// Tells of versions that moved.
@@ -51,10 +57,37 @@ pub fn moved(shared: &Shared, contract: &ServiceContract, moves: &[Move]) {
     }
 }
 
+/// Tells of brown-outs that came to another state.
+pub fn rehearsed(shared: &Shared, contract: &ServiceContract, before: &[VersionStatus], now: &[VersionStatus]) {
+    for VersionStatus { name, brownouts, .. } in now {
+        let known = before.iter().find(|known| known.name == *name).map(|known| known.brownouts.as_slice()).unwrap_or_default();
+        for BrownoutStatus { starts_at, ends_at, state, announced_at: _, announced_before: _, message } in brownouts {
+            let same = known.iter().find(|known| (&known.starts_at, &known.ends_at) == (starts_at, ends_at));
+            if same.is_some_and(|same| same.state == *state) {
+                continue;
+            }
+            let (type_, reason, what) = match state {
+                BrownoutState::Announced => (EventType::Normal, reasons::BROWNOUT_ANNOUNCED, "will be"),
+                BrownoutState::Underway => (EventType::Warning, reasons::VERSION_BROWNOUT, "is"),
+                BrownoutState::Over => (EventType::Normal, "BrownoutOver", "was"),
+                BrownoutState::Skipped => (EventType::Warning, "BrownoutSkipped", "was not"),
+            };
+            let why = message.as_ref().map(|message| format!(": {message}")).unwrap_or_default();
+            let text = format!("{name} {what} closed from {} to {}, as a rehearsal{why}", starts_at.0, ends_at.0);
+            writes::tell(shared, contract, type_, reason, &text);
+        }
+    }
+}
+
 /// Sets the figures of a contract's versions.
 pub fn figures(shared: &Shared, contract: &ServiceContract, now: Timestamp) {
     for known in contract.status.iter().flat_map(|status| &status.versions) {
         let label = label(contract, &known.name);
+        if closed(known, now).is_some() {
+            shared.metrics.brownouts.get_or_create(&label).set(1);
+        } else {
+            shared.metrics.brownouts.remove(&label);
+        }
         let ends = matches!(known.state, VersionState::Deprecated | VersionState::Sunset);
         match known.sunset_at.as_ref().filter(|_| ends) {
             Some(at) => {
@@ -72,6 +105,7 @@ pub fn figures(shared: &Shared, contract: &ServiceContract, now: Timestamp) {
 pub fn forget(shared: &Shared, contract: &ServiceContract) {
     for known in contract.status.iter().flat_map(|status| &status.versions) {
         shared.metrics.days_to_sunset.remove(&label(contract, &known.name));
+        shared.metrics.brownouts.remove(&label(contract, &known.name));
     }
 }
 

@@ -9,15 +9,19 @@ use entente_core::contract::spec;
 use entente_core::object::{Reported, is_paused};
 use entente_crds::ServiceContract;
 use entente_crds::condition::types;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
+use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
-use super::{ContractContext, told, usage};
+use super::{ContractContext, measured, told, usage};
 use crate::objects::reconcile::{Error, OUTAGE, reconcile};
 use crate::objects::writes;
 
 /// How often a version that is about to go is looked at.
 const ENDING: Duration = Duration::from_secs(10);
+
+/// How soon the first figures of probes are looked for.
+const FIRST_FIGURES: SignedDuration = SignedDuration::from_secs(3);
 
 /// Visits.
 pub async fn visit(contract: &ServiceContract, ctx: &ContractContext) -> Result<Action, Error> {
@@ -29,19 +33,26 @@ pub async fn visit(contract: &ServiceContract, ctx: &ContractContext) -> Result<
     let assessments = ctx.assessed.of(&ctx.objects, &contract).await;
     let uses = usage::read(&contract, ctx).await;
     let last = contract.status.clone().unwrap_or_default();
-    let now = Timestamp::now();
-    let looked = conduct(&contract.spec, rules, &last.versions, &Surroundings { assessments, uses }, now);
-    let status = with_versions(last.clone(), looked.versions);
+    let uid = contract.uid().unwrap_or_default();
+    let (reading, jumped) = ctx.clock.look(&uid);
+    let now = reading.shown;
+    let looked = conduct(&contract.spec, rules, &last.versions, &Surroundings { assessments, uses, jumped }, now);
+    let mut status = with_versions(last.clone(), looked.versions);
+    status.assurances = measured::measured(&contract, ctx, now).await;
     if status != last {
         // Before the broker is changed, which follows the states that are stored.
-        writes::report_unchanged(&ctx.objects, &ctx.objects.written, &contract, status).await?;
+        writes::report_unchanged(&ctx.objects, &ctx.objects.written, &contract, status.clone()).await?;
         told::moved(&ctx.objects, &contract, &looked.moves);
+        told::rehearsed(&ctx.objects, &contract, &last.versions, &status.versions);
     }
+    ctx.clock.keep(&uid, reading);
     let contract = ctx.objects.written.refresh(&contract);
     told::figures(&ctx.objects, &contract, now);
     let action = reconcile(&contract, &ctx.objects).await?;
     let contract = ctx.objects.written.refresh(&contract);
-    Ok(again(&contract, looked.look_again, ctx.resync).unwrap_or(action))
+    let first = measured::is_awaited(&contract, ctx).then_some(FIRST_FIGURES);
+    let look_again = [looked.look_again, first].into_iter().flatten().min();
+    Ok(again(&contract, look_again, ctx.resync).unwrap_or(action))
 }
 
 /// When to come again; nothing where the pipeline knows better.

@@ -162,12 +162,14 @@ fn tell_of_ready<K: Reported>(shared: &Shared, object: &K, status: &K::Status) {
     tell(shared, object, type_, &ready.reason, &ready.message);
 }
 
-/// Tells once for each state that a version of a contract comes to, on the objects of those who depend on it.
+/// Tells once for each state that a version of a contract comes to, on the objects of those who depend on it, and for each brown-out.
 fn tell_of_contracts<K: Reported>(shared: &Shared, object: &K, status: &K::Status) {
-    let Some(now) = conditions::get(K::conditions(status), types::CONTRACT_DEPRECATED) else { return };
-    let before = object.last_status().and_then(|status| conditions::get(K::conditions(status), types::CONTRACT_DEPRECATED));
-    if before.is_none_or(|before| before.message != now.message) {
-        tell(shared, object, EventType::Warning, &now.reason, &now.message);
+    for type_ in [types::CONTRACT_DEPRECATED, types::CONTRACT_BROWNOUT] {
+        let Some(now) = conditions::get(K::conditions(status), type_) else { continue };
+        let before = object.last_status().and_then(|status| conditions::get(K::conditions(status), type_));
+        if before.is_none_or(|before| before.message != now.message) {
+            tell(shared, object, EventType::Warning, &now.reason, &now.message);
+        }
     }
 }
 

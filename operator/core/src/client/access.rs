@@ -6,6 +6,7 @@ use entente_crds::condition::reasons;
 use entente_crds::grant::{Grant, Verb};
 use entente_crds::queue::{Partitions, QueueType};
 use entente_crds::{Queue, ServiceContract, Subscription, Topic};
+use jiff::Timestamp;
 
 use super::grants::admits;
 use super::rights::Rights;
@@ -53,6 +54,8 @@ pub struct Granted {
     pub exchanges: BTreeSet<String>,
     /// The version of a contract that it sends under.
     pub contract: Option<Reference>,
+    /// Why it has no rights for the time being, and until when.
+    pub closed: Option<(Unusable, Timestamp)>,
 }
 
 /// An entry that may not be used as it stands. The others are not concerned.
@@ -299,8 +302,10 @@ pub struct Summary {
     pub unusable: Vec<Unusable>,
     /// What is not in the broker yet, in words.
     pub missing: Vec<String>,
-    /// Versions of contracts that it may send under, as status names them.
+    /// Versions of contracts that it may send under, as status names them; one in a brown-out is among them.
     pub contracts: BTreeSet<String>,
+    /// When the first entry gets back what it may not do for the time being.
+    pub opens_at: Option<Timestamp>,
 }
 
 /// Sums up. An entry that may not be used takes nothing from the others.
@@ -321,6 +326,10 @@ pub fn sum(entries: &[(&Entry, Result<Granted, Unusable>)], observed: Option<&Ob
             continue;
         }
         summary.rights = rights;
+        if let Some((unusable, until)) = &granted.closed {
+            summary.unusable.push(named(entry, unusable));
+            summary.opens_at = summary.opens_at.into_iter().chain([*until]).min();
+        }
         summary.contracts.extend(granted.contract.as_ref().map(Reference::key));
         summary.addresses.extend(
             granted.addresses.iter().map(|(suffix, address)| (format!("address.{}{suffix}", entry.name), address.clone())),

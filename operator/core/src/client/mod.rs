@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use crate::object::Reported;
 
 pub mod access;
+pub mod brownout;
 pub mod diff;
 pub mod grants;
 pub mod identity;

@@ -6,6 +6,7 @@ use entente_crds::service_contract::{ServiceContractSpec, Version, VersionState,
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::brownouts;
 use super::lifecycle::{Around, Outcome, Record, Rules, State, Use, Wait, step};
 use super::schemas::Assessment;
 use super::settle::settle;
@@ -14,7 +15,7 @@ use crate::conditions::whole_second;
 
 /// Times are stored in whole seconds. What a version is given begins with the next whole second and ends with one that is over,
 /// so that rounding shortens nothing.
-const ROUNDING: SignedDuration = SignedDuration::from_secs(1);
+pub(super) const ROUNDING: SignedDuration = SignedDuration::from_secs(1);
 /// A date that was early enough when it was asked for is no longer so when the operator sees it, by as long as that takes, or as
 /// its clock is ahead. Up to so much it is moved later by the operator instead of being refused.
 pub(super) const GRACE: SignedDuration = SignedDuration::from_mins(5);
@@ -28,6 +29,8 @@ pub struct Surroundings {
     pub assessments: BTreeMap<String, Assessment>,
     /// Use at the broker, by version. Of one that is not here nothing is known.
     pub uses: BTreeMap<String, VersionUse>,
+    /// Whether the clock was seen to jump since the last look.
+    pub jumped: bool,
 }
 
 /// A version that moved.
@@ -60,8 +63,10 @@ pub fn conduct(
     around: &Surroundings,
     now: Timestamp,
 ) -> Conduct {
-    let now = whole_second(now);
-    let mut look = Look { rules, around, now, versions: recorded.to_vec(), moves: Vec::new(), steps: 0 };
+    // A rule that is none asks for none. The controller has refused it before.
+    let brownouts = brownouts::rules(&spec.lifecycle).unwrap_or_default();
+    let (exact, now) = (now, whole_second(now));
+    let mut look = Look { rules, brownouts, around, now, exact, versions: recorded.to_vec(), moves: Vec::new(), steps: 0 };
     let mut look_again = None;
     // A version that is new begins as a draft, and one may have waited for another that moved: its successor, or room.
     for _ in 0..=2 * spec.versions.len() {
@@ -81,8 +86,11 @@ pub fn conduct(
 
 struct Look<'a> {
     rules: Rules,
+    brownouts: Vec<brownouts::Rule>,
     around: &'a Surroundings,
     now: Timestamp,
+    /// Deadlines are met by the time as it is.
+    exact: Timestamp,
     versions: Vec<VersionStatus>,
     moves: Vec<Move>,
     /// Versions that are new, or moved.
@@ -117,6 +125,9 @@ impl Look<'_> {
         let mut status = terms::recorded(&version.name, &record, before.as_ref());
         status.message = message(&outcome);
         status.use_ = use_now(before.as_ref().and_then(|before| before.use_.as_ref()), seen, is_offered(status.state));
+        let ledger = brownouts::look(&self.brownouts, before.as_ref(), &record, self.around.jumped, self.now);
+        let soon = [soon, brownouts::look_again(&ledger, self.exact)].into_iter().flatten().min();
+        brownouts::Ledger { watched_since: status.watched_since, brownouts: status.brownouts } = ledger;
         if let Some(assessment) = self.around.assessments.get(&version.name)
             && is_offered(status.state)
             && before.as_ref().is_none_or(|before| before.schemas_sha256.is_none())

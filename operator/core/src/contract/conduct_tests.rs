@@ -1,6 +1,7 @@
 //! Tests of a look at a whole contract.
 
 use entente_crds::ServiceContract;
+use entente_crds::service_contract::BrownoutState;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -37,7 +38,7 @@ impl World {
         let rules = spec::validate(&self.contract).unwrap();
         let all = spec.versions.iter().enumerate();
         let all: Vec<_> = all.map(|(index, version)| Due { version, older: spec.versions[..index].iter().collect() }).collect();
-        let around = Surroundings { assessments: assessments(spec, &all, &Kept::new()), uses: self.uses.clone() };
+        let around = Surroundings { assessments: assessments(spec, &all, &Kept::new()), uses: self.uses.clone(), jumped: false };
         let conduct = conduct(spec, rules, &self.versions, &around, at(second));
         if conduct.versions != self.versions {
             self.writes += 1;
@@ -193,6 +194,31 @@ fn i6_a_second_look_changes_nothing() {
     assert_eq!(world.writes, writes);
 }
 
+#[test]
+fn a_brownout_is_announced_with_the_deprecation_and_costs_few_writes() {
+    let mut world = World::new(json!([version("v1", "Active", json!({})), version("v2", "Active", json!({}))]));
+    let brownouts = json!([{"beforeSunset": "10m", "lasts": "2m", "announcedBefore": "5m"}]);
+    world.contract.spec.lifecycle.brownouts = serde_json::from_value(brownouts).unwrap();
+    world.look(0);
+    assert!(world.version("v1").brownouts.is_empty(), "an active version has none");
+    world.deprecate("v1", "v2", 60 * 40);
+    world.look(60);
+    assert_eq!(world.version("v1").brownouts[0].starts_at, Time(at(60 * 30)));
+    let writes = world.writes;
+    let mut states = Vec::new();
+    for minute in 2..45 {
+        let wait = world.look(minute * 60).look_again;
+        assert!(world.state("v1") != VersionState::Deprecated || wait <= Some(SignedDuration::from_mins(1)) || minute > 31);
+        let state = world.version("v1").brownouts[0].state;
+        if states.last().is_none_or(|(_, last)| *last != state) {
+            states.push((minute, state));
+        }
+    }
+    assert_eq!(states, [(2, BrownoutState::Announced), (30, BrownoutState::Underway), (32, BrownoutState::Over)]);
+    assert_eq!((world.state("v1"), world.version("v2").brownouts.len()), (VersionState::Sunset, 0));
+    assert!(world.writes - writes <= 30, "{}", world.writes - writes);
+}
+
 /// A version in Sunset.
 fn sunset() -> World {
     let mut world = World::new(json!([version("v1", "Active", json!({})), version("v2", "Active", json!({}))]));
@@ -257,7 +283,7 @@ proptest! {
             }
             let spec = &world.contract.spec;
             let passed = |name: &str| (name.to_owned(), Assessment { sha256: Some("a".into()), ..Assessment::default() });
-            let around = Surroundings { assessments: [passed("v1"), passed("v2")].into(), uses: world.uses.clone() };
+            let around = Surroundings { assessments: [passed("v1"), passed("v2")].into(), uses: world.uses.clone(), jumped: false };
             let looked = conduct(spec, rules, &world.versions, &around, exact(now));
             for step in looked.moves.iter().filter(|step| step.version == "v1") {
                 match step.to {

@@ -1,14 +1,14 @@
-//! What a ServiceContract may ask for: each rule of the CRD again that needs neither a clock nor the old spec, and what is not
-//! served yet.
+//! What a ServiceContract may ask for: each rule of the CRD again that needs neither a clock nor the old spec.
 
 use std::collections::BTreeSet;
 
 use entente_crds::ServiceContract;
 use entente_crds::service_contract::{ConfigMapKey, DesiredState, Lifecycle, MessageSchema, ServiceContractSpec, Version};
 
+use super::brownouts;
 use super::lifecycle::Rules;
 use super::terms;
-use crate::object::{Refusal, check_name, not_served, refuse_if_any};
+use crate::object::{Refusal, check_name, refuse_if_any};
 
 const MOST_VERSIONS: usize = 16;
 const MOST_OPERATIONS: usize = 20;
@@ -16,7 +16,7 @@ const MOST_OPERATIONS: usize = 20;
 /// Checks a spec. All problems are reported at once.
 ///
 /// # Errors
-/// `Invalid` or `NotSupported`.
+/// `Invalid`.
 pub fn validate(contract: &ServiceContract) -> Result<Rules, Refusal> {
     // Exhaustive: a new field cannot be skipped.
     let ServiceContractSpec {
@@ -44,13 +44,20 @@ pub fn validate(contract: &ServiceContract) -> Result<Rules, Refusal> {
     for version in versions {
         check_version(version, &names, &versions_named, &mut problems);
     }
-    let Lifecycle { max_supported_versions, brownouts, .. } = lifecycle;
+    let Lifecycle { max_supported_versions, minimum_deprecation_notice: _, quiet_period: _, brownouts: _ } = lifecycle;
     if !(1..=16).contains(max_supported_versions) {
         problems.push("lifecycle.maxSupportedVersions: from 1 to 16".to_owned());
     }
     let rules = terms::rules(lifecycle).map_err(|error| problems.push(error)).ok();
+    if rules.is_some()
+        && let Err(problem) = brownouts::rules(lifecycle)
+    {
+        problems.push(problem);
+    }
+    if let Some(Err(problem)) = assurances.as_ref().map(super::assurances::targets) {
+        problems.push(problem);
+    }
     refuse_if_any(&problems)?;
-    not_served(&[("lifecycle.brownouts", !brownouts.is_empty()), ("assurances", assurances.is_some())])?;
     rules.ok_or_else(|| Refusal { reason: entente_crds::condition::reasons::INVALID, message: "lifecycle".to_owned() })
 }
 
@@ -150,10 +157,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_served_is_refused_and_not_ignored() {
+    fn assurances_and_brownouts_that_cannot_be_are_refused() {
         let mut contract = contract(json!([version("v1", "Active", json!({}))]));
-        contract.spec.assurances = Some(entente_crds::service_contract::Assurances::default());
-        let refusal = validate(&contract).unwrap_err();
-        assert_eq!((refusal.reason, refusal.message.contains("assurances")), (reasons::NOT_SUPPORTED, true));
+        let refused = |contract: &ServiceContract| validate(contract).unwrap_err().message;
+        contract.spec.assurances = Some(serde_json::from_value(json!({"availability": "99.9", "rto": "30s"})).unwrap());
+        assert!(validate(&contract).is_ok());
+        contract.spec.assurances = Some(serde_json::from_value(json!({"availability": "often"})).unwrap());
+        assert!(refused(&contract).contains("assurances.availability"));
+        contract.spec.assurances = None;
+        contract.spec.lifecycle.brownouts = serde_json::from_value(json!([{"beforeSunset": "1m", "lasts": "2m"}])).unwrap();
+        assert!(refused(&contract).contains("lifecycle.brownouts"));
     }
 }

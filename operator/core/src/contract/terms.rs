@@ -180,11 +180,13 @@ pub fn recorded(name: &str, record: &Record, before: Option<&VersionStatus>) -> 
         retirable: *retirable,
         schemas_sha256: before.and_then(|before| before.schemas_sha256.clone()),
         feeds: before.map(|before| before.feeds.clone()).unwrap_or_default(),
+        watched_since: before.and_then(|before| before.watched_since.clone()),
+        brownouts: before.map(|before| before.brownouts.clone()).unwrap_or_default(),
         use_: before.and_then(|before| before.use_.clone()),
     }
 }
 
-fn signed(text: &DurationText) -> Result<SignedDuration, TextError> {
+pub(super) fn signed(text: &DurationText) -> Result<SignedDuration, TextError> {
     Ok(SignedDuration::from_millis(i64::try_from(text.as_millis()?).unwrap_or(i64::MAX)))
 }
 

@@ -19,6 +19,8 @@ pub const MANAGED_TAG: &str = "entente";
 pub const ORPHAN_TAG: &str = "entente-orphan-since-";
 /// Direct exchange that dead letters of all queues pass; bindings decide where each queue's go.
 pub const DEAD_LETTER_EXCHANGE: &str = "entente.dead-letters";
+/// Exchange and queue of the probes that measure contracts' assurances, see [`crate::contract::assurances::path`].
+pub const PROBE: &str = "entente.probe";
 /// Exchange and queue that take messages of Topics with `unrouted: Discard`, and drop them.
 pub const DISCARD: &str = "entente.discard";
 /// Queues of Queues and Subscriptions, parts of Queues among them, without those for dead letters. See [`super::names`].

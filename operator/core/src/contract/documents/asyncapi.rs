@@ -117,6 +117,11 @@ fn mark(object: &mut Value, offered: &Offered<'_>) {
         if let Some(date) = offered.sunset_at {
             object["x-sunset"] = Value::from(date.to_string());
         }
+        if !offered.brownouts.is_empty() {
+            let window =
+                |(from, to): &(jiff::Timestamp, jiff::Timestamp)| json!({"startsAt": from.to_string(), "endsAt": to.to_string()});
+            object["x-brownouts"] = offered.brownouts.iter().map(window).collect();
+        }
         if let Some(successor) = &offered.version.successor {
             object["x-successor"] = Value::from(successor.clone());
         }

@@ -52,8 +52,8 @@ fn promise(offer: &Offer<'_>) -> String {
     for brownout in brownouts {
         let _ = write!(
             text,
-            " It is closed for {} as a rehearsal, {} before its sunset.",
-            brownout.lasts.0, brownout.before_sunset.0
+            " It is closed for {} as a rehearsal, {} before its sunset, which is announced at least {} before.",
+            brownout.lasts.0, brownout.before_sunset.0, brownout.announced_before.0
         );
     }
     text

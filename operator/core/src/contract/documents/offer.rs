@@ -2,7 +2,8 @@
 
 use entente_crds::ServiceContract;
 use entente_crds::service_contract::{
-    Action, DesiredState, MessageSchema, Operation, SchemaFormat, ServiceContractSpec, Version, VersionState, VersionStatus,
+    Action, BrownoutState, DesiredState, MessageSchema, Operation, SchemaFormat, ServiceContractSpec, Version, VersionState,
+    VersionStatus,
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -58,6 +59,8 @@ pub struct Offered<'a> {
     pub deprecated_at: Option<Timestamp>,
     /// When its notice ends, at the earliest.
     pub sunset_at: Option<Timestamp>,
+    /// Brown-outs that are announced, or on: from when to when.
+    pub brownouts: Vec<(Timestamp, Timestamp)>,
     /// Its messages.
     pub messages: Vec<Message<'a>>,
 }
@@ -97,6 +100,7 @@ impl<'a> Offer<'a> {
                 state,
                 deprecated_at: recorded.and_then(|VersionStatus { deprecated_at, .. }| deprecated_at.as_ref()).map(|time| time.0),
                 sunset_at: sunset.or(version.sunset_at.as_ref()).map(|time| time.0).filter(|_| ends),
+                brownouts: recorded.map(brownouts).unwrap_or_default(),
                 messages: if state == VersionState::Retired { Vec::new() } else { messages(spec, version, kept)? },
             });
         }
@@ -138,6 +142,9 @@ impl Offered<'_> {
         if let Some(date) = self.sunset_at {
             text = format!("{text}, sunset {}", date.strftime("%Y-%m-%d"));
         }
+        for (from, to) in &self.brownouts {
+            text = format!("{text}, closed as a rehearsal from {from} to {to}");
+        }
         if let Some(successor) = &self.version.successor
             && self.state != VersionState::Active
         {
@@ -171,6 +178,12 @@ pub(super) fn meaning(action: Action) -> &'static str {
         Action::Send => "The owner sends; dependents receive.",
         Action::Receive => "The owner receives; dependents send.",
     }
+}
+
+fn brownouts(recorded: &VersionStatus) -> Vec<(Timestamp, Timestamp)> {
+    let known = recorded.brownouts.iter().filter(|_| recorded.state == VersionState::Deprecated);
+    let ahead = known.filter(|known| matches!(known.state, BrownoutState::Announced | BrownoutState::Underway));
+    ahead.map(|known| (known.starts_at.0, known.ends_at.0)).collect()
 }
 
 fn asked_for(state: DesiredState) -> VersionState {

@@ -129,6 +129,27 @@ fn the_status_knows_better_than_the_spec() {
 }
 
 #[test]
+fn brownouts_that_are_ahead_are_in_every_document() {
+    let (mut contract, kept) = (contract(), Kept::new());
+    let since = json!("2026-01-01T00:00:00Z");
+    let brownout = |day: u32, state: &str| {
+        let at = |hour: u32| format!("2026-12-{day:02}T{hour:02}:00:00Z");
+        json!({"startsAt": at(9), "endsAt": at(10), "state": state, "announcedAt": since, "announcedBefore": "1d"})
+    };
+    let brownouts = [brownout(1, "Over"), brownout(2, "Skipped"), brownout(3, "Underway"), brownout(4, "Announced")];
+    let status =
+        json!({"versions": [{"name": "v1", "state": "Deprecated", "since": since, "watchedAt": since, "brownouts": brownouts}]});
+    contract.status = Some(serde_json::from_value(status).unwrap());
+    let offer = Offer::read(&contract, &kept).unwrap();
+    let told = "closed as a rehearsal from 2026-12-03T09:00:00Z to 2026-12-03T10:00:00Z, closed as a rehearsal from 2026-12-04T09:00:00Z to";
+    assert!(offer.versions[1].told().contains(told), "{}", offer.versions[1].told());
+    assert!(markdown::document(&offer).contains(told) && markdown::document(&offer).contains("announced at least 1d before"));
+    let channel = &asyncapi::document(&offer).unwrap()["channels"]["orders.v1"];
+    assert_eq!(channel["x-brownouts"][1], json!({"startsAt": "2026-12-04T09:00:00Z", "endsAt": "2026-12-04T10:00:00Z"}));
+    assert_eq!(channel["x-brownouts"].as_array().unwrap().len(), 2);
+}
+
+#[test]
 fn one_version_has_a_document_of_its_own() {
     let (contract, kept) = (contract(), Kept::new());
     let only = |version: &str| Offer::read(&contract, &kept).unwrap().only(version);

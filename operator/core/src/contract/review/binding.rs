@@ -1,7 +1,7 @@
 //! What somebody is told who binds to a version of a contract.
 
 use entente_crds::ServiceContract;
-use entente_crds::service_contract::{DesiredState, Version, VersionState, VersionStatus};
+use entente_crds::service_contract::{BrownoutState, BrownoutStatus, DesiredState, Version, VersionState, VersionStatus};
 use kube::ResourceExt;
 
 use crate::admission::Judgement;
@@ -27,6 +27,16 @@ pub fn judge(contract: &ServiceContract, version: &str) -> Judgement {
         Some(VersionState::Deprecated) => {
             let reason = declared.and_then(|version| version.reason.as_ref()).map(|why| format!(" ({why})")).unwrap_or_default();
             judgement.warn(format!("{name} is deprecated{};{moving}{reason}", until(recorded)));
+            for brownout in recorded.iter().flat_map(|recorded| &recorded.brownouts) {
+                let BrownoutStatus { starts_at, ends_at, state, .. } = brownout;
+                match state {
+                    BrownoutState::Announced => {
+                        judgement.warn(format!("{name} will be closed, as a rehearsal, from {} to {}", starts_at.0, ends_at.0));
+                    }
+                    BrownoutState::Underway => judgement.warn(format!("{name} is closed until {}, as a rehearsal", ends_at.0)),
+                    BrownoutState::Over | BrownoutState::Skipped => {}
+                }
+            }
         }
         Some(VersionState::Sunset) => {
             judgement.refuse(format!("{name} takes no new bindings since its notice is over{};{moving}", until(recorded)));

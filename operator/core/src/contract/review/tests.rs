@@ -328,6 +328,18 @@ fn binding_to_what_ends_is_told() {
     );
     let warnings = |version: &str| binding::judge(&contract, version).warnings().to_vec();
     assert_eq!(warnings("v1"), ["orders/v1 is deprecated, sunset 2027-01-01; move to v2 (v2 has notes)"]);
+    let mut rehearsed = contract.clone();
+    let brownout = |state: &str| json!([{"startsAt": "2026-12-01T09:00:00Z", "endsAt": "2026-12-01T10:00:00Z", "state": state, "announcedAt": "2026-11-01T09:00:00Z", "announcedBefore": "1d"}]);
+    for (state, words) in [
+        ("Announced", Some("orders/v1 will be closed, as a rehearsal, from 2026-12-01T09:00:00Z to 2026-12-01T10:00:00Z")),
+        ("Underway", Some("orders/v1 is closed until 2026-12-01T10:00:00Z, as a rehearsal")),
+        ("Over", None),
+    ] {
+        let versions = &mut rehearsed.status.as_mut().unwrap().versions;
+        versions[0].brownouts = serde_json::from_value(brownout(state)).unwrap();
+        let told = binding::judge(&rehearsed, "v1").warnings().to_vec();
+        assert_eq!(told.get(1).map(String::as_str), words, "{state}");
+    }
     assert_eq!(binding::judge(&contract, "v2"), Judgement::default());
     assert!(warnings("v3")[0].contains("draft") && warnings("v9")[0].contains("no version v9"));
     for ended in ["v0", "v00"] {
