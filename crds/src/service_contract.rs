@@ -35,8 +35,8 @@ use crate::text::DurationText;
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= 63")
         .message("a ServiceContract's name is a DNS label: at most 63 lower-case letters, digits and '-', without dots"),
-    validation = Rule::new("self.spec.versions.all(v, v.desiredState != 'Retired' || oldSelf.spec.versions.exists(o, o.name == v.name && o.desiredState == 'Retired') || (has(self.status) && has(self.status.versions) && self.status.versions.exists(s, s.name == v.name && s.retirable)))")
-        .message("a version is retired only when its status says retirable: true, which is after its notice and its quiet period"),
+    validation = Rule::new("self.spec.versions.all(v, v.desiredState != 'Retired' || oldSelf.spec.versions.exists(o, o.name == v.name && o.desiredState == 'Retired') || (has(self.status) && has(self.status.versions) && self.status.versions.exists(s, s.name == v.name && (s.retirable || (s.state == 'Sunset' && has(v.retireInUse))))))")
+        .message("a version is retired only when its status says retirable: true, which is after its notice and its quiet period; or, in Sunset, with the reason in retireInUse"),
     validation = Rule::new("oldSelf.spec.versions.all(o, o.desiredState == 'Draft' || self.spec.versions.exists(n, n.name == o.name) || (has(self.status) && has(self.status.versions) && self.status.versions.exists(s, s.name == o.name && s.state in ['Retired', 'Draft'])))")
         .message("a version is removed only when its status says state: Retired, or Draft as it was never offered; deprecate it first")
 )]
@@ -229,6 +229,11 @@ pub struct Version {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub reason: Option<String>,
+    /// Why it is retired although somebody still uses it: they lose their rights and links at once. Counts in Sunset alone, since it does not
+    /// shorten the notice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub retire_in_use: Option<String>,
     /// What the messages look like, one entry an operation.
     #[schemars(length(min = 1, max = 20))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["operation".into()]))]

@@ -8,7 +8,7 @@ use entente_e2e::object::{Objects, condition, is_ready, status};
 use entente_e2e::scene::{Scene, scene};
 use entente_e2e::wait::{holds, seconds};
 use jiff::{SignedDuration, Timestamp};
-use kube::api::{Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::client;
@@ -254,6 +254,30 @@ async fn a_version_ends_with_notice_and_not_while_it_is_used() -> Result<()> {
         sends(scene, "v2", "m4").await?;
         subscriptions(scene).delete("mail").await?;
         contracts(scene).gone(NAME, seconds(15)).await.map(drop)
+    })
+    .await
+}
+
+/// Somebody who never moves does not hold a version for ever; and he has had his notice.
+#[tokio::test]
+async fn a_version_in_use_is_retired_with_a_reason_after_its_notice() -> Result<()> {
+    scene("abandoned", async |scene| {
+        contracts(scene).create_ready(NAME, spec(&two_versions())).await?;
+        subscribe(scene, "mail", "v1").await?;
+        let mut ended = deprecated(SignedDuration::from_secs(5));
+        ended["retireInUse"] = json!("nobody answers for mail any more");
+        change(scene, "v1", &ended).await?;
+        is_refused(scene, "v1", &json!({"desiredState": "Retired"}), "retirable").await?;
+        version_is(scene, "v1", "is in Sunset", |version| version["state"] == "Sunset").await?;
+        sends(scene, "v1", "m1").await?;
+        change(scene, "v1", &json!({"desiredState": "Retired"})).await?;
+        let told = |object: &Subscription| condition(object, "Ready").is_some_and(|ready| ready["reason"] == "VersionRetired");
+        subscriptions(scene).when("mail", "is cut off", seconds(10), told).await?;
+        got(scene, "mail", &["m1"]).await?;
+        let events = scene.cluster.events(&scene.namespace).list(&ListParams::default()).await?;
+        let reason = |text: &str| text.contains("to Retired, whoever uses it: nobody answers for mail");
+        ensure!(events.iter().any(|event| event.message.as_deref().is_some_and(reason)), "no Event has the reason");
+        Ok(())
     })
     .await
 }

@@ -53,7 +53,11 @@ pub fn moved(shared: &Shared, contract: &ServiceContract, moves: &[Move]) {
             VersionState::Sunset => (EventType::Warning, reasons::VERSION_SUNSET),
             VersionState::Retired => (EventType::Warning, reasons::VERSION_RETIRED),
         };
-        writes::tell(shared, contract, type_, reason, &format!("{version} went from {from:?} to {to:?}"));
+        let meant =
+            contract.spec.versions.iter().find(|known| known.name == *version).and_then(|known| known.retire_in_use.as_ref());
+        let why =
+            meant.filter(|_| *to == VersionState::Retired).map(|why| format!(", whoever uses it: {why}")).unwrap_or_default();
+        writes::tell(shared, contract, type_, reason, &format!("{version} went from {from:?} to {to:?}{why}"));
     }
 }
 

@@ -31,7 +31,7 @@ const BUSY: usize = 10;
 /// Requests that run at once while things are made.
 const AT_ONCE: usize = 16;
 /// Making and removing so much takes long on a small machine.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_mins(10);
 
 const TICKS: &str = "entente_autoscaler_tick_seconds";
 const AGES: &str = "entente_autoscaler_sample_age_seconds";

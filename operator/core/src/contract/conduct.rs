@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::brownouts;
-use super::lifecycle::{Around, Outcome, Record, Rules, State, Use, Wait, step};
+use super::lifecycle::{Around, Outcome, Override, Record, Rules, State, Use, Wait, step};
 use super::schemas::Assessment;
 use super::settle::settle;
 use super::terms::{self, is_offered};
@@ -66,7 +66,8 @@ pub fn conduct(
     // A rule that is none asks for none. The controller has refused it before.
     let brownouts = brownouts::rules(&spec.lifecycle).unwrap_or_default();
     let (exact, now) = (now, whole_second(now));
-    let mut look = Look { rules, brownouts, around, now, exact, versions: recorded.to_vec(), moves: Vec::new(), steps: 0 };
+    let owner = &spec.owner;
+    let mut look = Look { owner, rules, brownouts, around, now, exact, versions: recorded.to_vec(), moves: Vec::new(), steps: 0 };
     let mut look_again = None;
     // A version that is new begins as a draft, and one may have waited for another that moved: its successor, or room.
     for _ in 0..=2 * spec.versions.len() {
@@ -85,6 +86,8 @@ pub fn conduct(
 }
 
 struct Look<'a> {
+    /// Who answers for what the contract says.
+    owner: &'a str,
     rules: Rules,
     brownouts: Vec<brownouts::Rule>,
     around: &'a Surroundings,
@@ -172,7 +175,7 @@ impl Look<'_> {
             others_supported: others.filter(|known| is_offered(known.state)).count(),
             successor_active: successor.is_some_and(active),
             use_: use_of(self.around.uses.get(&version.name)),
-            override_: None,
+            override_: version.retire_in_use.clone().map(|reason| Override { by: self.owner.to_owned(), reason }),
         }
     }
 

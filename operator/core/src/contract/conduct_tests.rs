@@ -154,6 +154,25 @@ fn from_draft_to_retired_and_gone() {
     assert!(world.version("v1").message.as_ref().unwrap().contains("never back"));
 }
 
+/// Somebody who never moves does not hold a version for ever. He has had his notice all the same.
+#[test]
+fn a_version_in_use_is_retired_for_a_reason_and_not_before_its_notice() {
+    let mut world = World::new(json!([version("v1", "Active", json!({})), version("v2", "Active", json!({}))]));
+    world.look(0);
+    world.deprecate("v1", "v2", 60 * 31);
+    world.look(60);
+    world.ask("v1", "retireInUse", json!("nobody answers for billing any more"));
+    let mut moved = Vec::new();
+    for minute in 2..60 {
+        world.uses.insert("v1".into(), VersionUse { subscriptions: 1, ..idle(minute * 60) });
+        if minute == 40 {
+            world.ask("v1", "desiredState", json!("Retired"));
+        }
+        moved.extend(world.look(minute * 60).moves.into_iter().map(|step| (minute, step.to)));
+    }
+    assert_eq!(moved, [(32, VersionState::Sunset), (40, VersionState::Retired)]);
+}
+
 #[test]
 fn an_offered_version_does_not_vanish_with_its_entry() {
     let mut world = World::new(json!([version("v1", "Active", json!({})), version("v2", "Active", json!({}))]));

@@ -71,7 +71,7 @@ fn counted(what: &str, all: usize, different: usize, most: usize, problems: &mut
 }
 
 fn check_version(version: &Version, operations: &BTreeSet<&str>, others: &BTreeSet<&str>, problems: &mut Vec<String>) {
-    let Version { name, desired_state, sunset_at, successor, reason, messages } = version;
+    let Version { name, desired_state, sunset_at, successor, reason, retire_in_use, messages } = version;
     let mut refuse = |text: String| problems.push(format!("version {name}: {text}"));
     let mut described = BTreeSet::new();
     for MessageSchema { operation, format: _, schema, config_map_ref, sha256 } in messages {
@@ -86,6 +86,9 @@ fn check_version(version: &Version, operations: &BTreeSet<&str>, others: &BTreeS
             (None, Some(ConfigMapKey { .. }), Some(hash)) if hash.len() == 64 => {}
             _ => refuse(format!("messages of {operation}: choose a schema, or a configMapRef with its sha256")),
         }
+    }
+    if retire_in_use.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
+        refuse("retireInUse: say why".to_owned());
     }
     if described.is_empty() {
         refuse("it describes no messages".to_owned());

@@ -118,7 +118,7 @@ pub fn length(field: &str, text: &DurationText) -> Result<SignedDuration, String
 
 /// What the owner asks for.
 pub fn desired(version: &Version) -> Desired {
-    let Version { name: _, desired_state, sunset_at, successor, reason, messages: _ } = version;
+    let Version { name: _, desired_state, sunset_at, successor, reason, retire_in_use: _, messages: _ } = version;
     Desired {
         state: (*desired_state).into(),
         sunset_at: sunset_at.as_ref().map(|at| at.0),

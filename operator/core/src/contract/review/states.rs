@@ -122,5 +122,10 @@ fn retire(contract: &ServiceContract, version: &Version, judgement: &mut Judgeme
             None => "its quiet period is not over".to_owned(),
         },
     };
+    let in_sunset = known.is_some_and(|known| known.state == VersionState::Sunset);
+    if in_sunset && version.retire_in_use.as_ref().is_some_and(|reason| !reason.trim().is_empty()) {
+        judgement.warn(format!("{name} is retired all the same, as retireInUse asks: {why}"));
+        return;
+    }
     judgement.refuse(format!("version {name} cannot be retired now: {why}; status.versions says retirable: true when it can"));
 }

@@ -242,8 +242,13 @@ fn retirement_says_what_it_waits_for() {
         let message = refused(Some(&before), &with_status(after.clone(), status));
         assert!(message.contains(words), "{message}");
     }
-    let free = with_status(after, json!([seen("v1", "Sunset", json!({"retirable": true}))]));
+    let free = with_status(after.clone(), json!([seen("v1", "Sunset", json!({"retirable": true}))]));
     assert_eq!(judged(Some(&before), &free), Judgement::default());
+    after.spec.versions[0].retire_in_use = Some("abandoned".into());
+    let early = with_status(after.clone(), json!([seen("v1", "Deprecated", json!({"sunsetAt": date}))]));
+    assert!(refused(Some(&before), &early).contains("it is Deprecated"), "notice is never shortened");
+    let meant = judged(Some(&before), &with_status(after, json!([seen("v1", "Sunset", json!({"use": used}))])));
+    assert!(meant.warnings()[0].contains("retired all the same"), "{meant:?}");
 }
 
 #[test]
