@@ -66,26 +66,6 @@ async fn i2_a_virtual_host_of_others_is_left_alone() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_field_that_is_not_served_is_refused_by_name() -> Result<()> {
-    scene("unserved", async |scene| {
-        let contracts = entente_e2e::object::Objects::<entente_crds::ServiceContract>::of(&scene.cluster, &scene.namespace);
-        let message = json!({"operation": "placed", "format": "JsonSchema", "schema": "{}"});
-        let spec = json!({
-            "owner": "team orders", "operations": [{"name": "placed", "action": "Send"}],
-            "versions": [{"name": "v1", "desiredState": "Active", "messages": [message]}],
-            "assurances": {"latencyP99": "1s"},
-        });
-        contracts.create("orders", spec).await?;
-        let words = contracts.refused("orders", "NotSupported").await?;
-        ensure!(words.contains("assurances"), "{words}");
-        let exchange = scene.broker.get(&format!("exchanges/{}/contract.orders.v1.placed", scene.namespace)).await?;
-        ensure!(exchange.is_none(), "it was declared all the same");
-        Ok(())
-    })
-    .await
-}
-
-#[tokio::test]
 async fn i3_absent_and_forbidden_brokers_are_told_alike() -> Result<()> {
     scene("unusable", async |scene| {
         // It need not run: what counts is that it exists and admits its own namespace alone.

@@ -181,7 +181,12 @@ async fn a_schedule_raises_the_fewest_while_it_is_on() -> Result<()> {
         consumers.queues.patch(WORK, json!({"spec": {"scaling": {"schedules": null}}})).await?;
         let took = consumers.until("nobody without it", seconds(15), |replicas| replicas == 0).await?;
         println!("2 to 0 after {took:?}: {}", consumers.told().await?);
-        ensure!(consumers.told().await?.get("schedule").is_none(), "{}", consumers.told().await?);
+        let gone = async || {
+            let told = consumers.told().await?;
+            ensure!(told["desiredReplicas"] == 0 && told.get("schedule").is_none(), "{told}");
+            Ok(true)
+        };
+        holds("no schedule is told any more", seconds(15), gone).await?;
 
         let wrong = json!([{"name": "mars", "cron": "0 25 * * *", "timeZone": "Mars/Base", "duration": "1h", "minReplicas": 2}]);
         let patch = json!({"spec": {"scaling": {"schedules": wrong}}});
