@@ -1,7 +1,7 @@
 // A client of KEDA's external scaler by grpc-js, with the protocol's own file: asks as KEDA would.
 //
 //   keda_client.js CALL NAMESPACE METADATA           stdout: the answer, or {code, details} of a refusal
-//   keda_client.js StreamIsActive NAMESPACE METADATA COUNT   stdout: the first COUNT answers
+//   keda_client.js StreamIsActive NAMESPACE METADATA COUNT   stdout: the first COUNT answers; BINDING/answered is there after the first
 //
 // BINDING is a directory with ca.crt and host. CONNECT_TO is the address to connect to, where there is no cluster DNS.
 'use strict';
@@ -46,6 +46,7 @@ client.waitForReady(Date.now() + LIMIT_MS, (error) => {
     const stream = client.StreamIsActive(object);
     stream.on('data', (answer) => {
       answers.push(answer);
+      fs.writeFileSync(path.join(process.env.BINDING, 'answered'), '');
       if (answers.length === Number(count)) done(answers);
     });
     stream.on('error', ({ code, details }) => done({ code, details }));

@@ -5,6 +5,7 @@ use entente_e2e::amqp;
 use entente_e2e::cluster::SYSTEM;
 use entente_e2e::foreign::{Binding, Clients, Program};
 use entente_e2e::scene::{Scene, scene};
+use entente_e2e::wait::{holds, seconds};
 use serde_json::{Value, json};
 
 const SERVICE: &str = "entente-operator-keda";
@@ -43,7 +44,8 @@ async fn keda_is_told_the_depth_and_woken_by_the_first_message() -> Result<()> {
         let arguments = ["StreamIsActive", scene.namespace.as_str(), known.as_str(), "2"];
         let told = programs.run::<Value>(Program::Keda, &binding, &arguments, None);
         let sent = async {
-            tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+            // How long the client takes to find the leader is chance: sent too early, the first answer would be the last.
+            holds("the first answer came", seconds(25), async || Ok(binding.field("answered").is_ok())).await?;
             amqp::send(&scene.broker, &scene.namespace, "orders", 30).await
         };
         let (told, sent) = tokio::join!(told, sent);
@@ -58,7 +60,7 @@ async fn keda_is_told_the_depth_and_woken_by_the_first_message() -> Result<()> {
             );
             Ok(true)
         };
-        entente_e2e::wait::holds("the depth is told", entente_e2e::wait::seconds(10), depth).await?;
+        holds("the depth is told", seconds(10), depth).await?;
 
         // I3: a trigger of another namespace reaches nothing of this one.
         let elsewhere = json!({"namespace": scene.namespace, "name": "orders", "messagesPerReplica": "20"}).to_string();
