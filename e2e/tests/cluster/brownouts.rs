@@ -14,7 +14,7 @@ use super::client;
 
 const NAME: &str = "orders";
 /// Looks, writes and the way to the broker, on a machine that does other things as well.
-const LATE: SignedDuration = SignedDuration::from_secs(3);
+const LATE: SignedDuration = SignedDuration::from_secs(5);
 
 fn contracts(scene: &Scene) -> Objects<ServiceContract> {
     Objects::of(&scene.cluster, &scene.namespace)
@@ -29,9 +29,9 @@ fn spec() -> Value {
     json!({
         "owner": "team orders",
         "lifecycle": {
-            "minimumDeprecationNotice": "12s",
+            "minimumDeprecationNotice": "20s",
             "quietPeriod": "2s",
-            "brownouts": [{"beforeSunset": "8s", "lasts": "5s", "announcedBefore": "3s"}],
+            "brownouts": [{"beforeSunset": "12s", "lasts": "8s", "announcedBefore": "3s"}],
         },
         "operations": [{"name": "placed", "action": "Send"}],
         "versions": [version("v1", "Active"), version("v2", "Active")],
@@ -89,13 +89,13 @@ async fn a_brownout_is_announced_held_and_lifted_in_time() -> Result<()> {
 
         // Announced with the deprecation, on the objects of those who depend on it.
         let mut v1 = version("v1", "Deprecated");
-        let sunset = Timestamp::now().saturating_add(SignedDuration::from_secs(12))?;
+        let sunset = Timestamp::now().saturating_add(SignedDuration::from_secs(20))?;
         for (field, value) in [("successor", "v2"), ("reason", "v2 has amounts"), ("sunsetAt", format!("{sunset:.0}").as_str())] {
             v1[field] = json!(value);
         }
         contracts(scene).patch(NAME, json!({"spec": {"versions": [v1, version("v2", "Active")]}})).await?;
         let (starts, ends) = brownout(scene, "Announced").await?;
-        ensure!(ends.duration_since(starts) == SignedDuration::from_secs(5), "from {starts} to {ends}");
+        ensure!(ends.duration_since(starts) == SignedDuration::from_secs(8), "from {starts} to {ends}");
         let word = format!("from {starts} to {ends}");
         let announced = |told_on: Option<Value>| told(told_on, "False", "BrownoutAnnounced", &word);
         subscriptions.when("mail", "is told", seconds(5), |object| announced(condition(object, "ContractBrownout"))).await?;
