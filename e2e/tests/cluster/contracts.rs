@@ -274,10 +274,13 @@ async fn a_version_in_use_is_retired_with_a_reason_after_its_notice() -> Result<
         let told = |object: &Subscription| condition(object, "Ready").is_some_and(|ready| ready["reason"] == "VersionRetired");
         subscriptions(scene).when("mail", "is cut off", seconds(10), told).await?;
         got(scene, "mail", &["m1"]).await?;
-        let events = scene.cluster.events(&scene.namespace).list(&ListParams::default()).await?;
         let reason = |text: &str| text.contains("to Retired, whoever uses it: nobody answers for mail");
-        ensure!(events.iter().any(|event| event.message.as_deref().is_some_and(reason)), "no Event has the reason");
-        Ok(())
+        // Events wait while there is other work.
+        let told = async || {
+            let events = scene.cluster.events(&scene.namespace).list(&ListParams::default()).await?;
+            Ok(events.iter().any(|event| event.message.as_deref().is_some_and(reason)))
+        };
+        holds("an Event has the reason", seconds(20), told).await.map(drop)
     })
     .await
 }
