@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::conditions::{self, Status};
-use crate::topology::diff::{Desired, Foreign, foreign};
+use crate::topology::diff::{Desired, foreign};
 use crate::topology::names::{RESERVED, exactly};
 use crate::topology::observed::ObservedVirtualHost;
 use crate::topology::plan::Plan;
@@ -84,10 +84,7 @@ pub fn deletion<O: Object>(object: &O, observed: &ObservedVirtualHost) -> Decisi
     // Refused as it stands now, it was served as it was; then what is there is its own.
     let Ok(settings) = object.validate() else { return object.deletion(observed) };
     let Stages { usable, complete } = O::desired(&settings);
-    let mut theirs = foreign(&usable, observed);
-    let Foreign { queues, exchanges } = foreign(&complete, observed);
-    theirs.queues.extend(queues);
-    theirs.exchanges.extend(exchanges);
+    let theirs = foreign(&[&usable, &complete], observed);
     if theirs.is_empty() {
         return object.deletion(observed);
     }

@@ -40,8 +40,7 @@ pub fn notice(reference: &Reference, contract: &ServiceContract) -> Option<Notic
         VersionState::Retired => (Ending::Retired, "is retired".to_owned()),
     };
     let reason = spec.and_then(|spec| spec.reason.as_ref()).map(|reason| format!(": {reason}")).unwrap_or_default();
-    let successor = spec.and_then(|spec| spec.successor.as_ref());
-    let mend = successor.map(|successor| format!(". Set contractRef.version to {successor}")).unwrap_or_default();
+    let mend = reference.way_out(contract);
     let owner = &contract.spec.owner;
     Some(Notice {
         state,

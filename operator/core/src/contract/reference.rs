@@ -50,6 +50,13 @@ impl Reference {
     pub fn find<'a>(&self, contract: &'a ServiceContract) -> Option<&'a VersionStatus> {
         contract.status.as_ref()?.versions.iter().find(|version| version.name == self.version)
     }
+
+    /// What to do, as the end of a sentence, where the contract names a successor; empty where it does not.
+    pub fn way_out(&self, contract: &ServiceContract) -> String {
+        let declared = contract.spec.versions.iter().find(|known| known.name == self.version);
+        let successor = declared.and_then(|version| version.successor.as_ref());
+        successor.map(|successor| format!(". Set contractRef.version to {successor}")).unwrap_or_default()
+    }
 }
 
 /// Whether it may be used. `held` is one that used it before: a version in Sunset takes in nobody else.

@@ -245,7 +245,7 @@ fn diff_claim(
 }
 
 /// What is there by a declared name without being alike: somebody else's, never to be changed or deleted (invariant I2).
-pub fn foreign(desired: &Desired, observed: &ObservedVirtualHost) -> Foreign {
+pub fn foreign(desired: &[&Desired], observed: &ObservedVirtualHost) -> Foreign {
     let is_unlike_exchange = |declared: &&ExchangeDeclaration| {
         observed.exchanges.get(&declared.name).is_some_and(|seen| check_exchange(declared, seen).is_err())
     };
@@ -253,8 +253,18 @@ pub fn foreign(desired: &Desired, observed: &ObservedVirtualHost) -> Foreign {
         observed.queues.get(&declared.name).is_some_and(|seen| check_alike(declared, seen).is_err())
     };
     Foreign {
-        queues: desired.queues.iter().filter(is_unlike_queue).map(|declared| declared.name.clone()).collect(),
-        exchanges: desired.exchanges.iter().filter(is_unlike_exchange).map(|declared| declared.name.clone()).collect(),
+        queues: desired
+            .iter()
+            .flat_map(|desired| &desired.queues)
+            .filter(is_unlike_queue)
+            .map(|declared| declared.name.clone())
+            .collect(),
+        exchanges: desired
+            .iter()
+            .flat_map(|desired| &desired.exchanges)
+            .filter(is_unlike_exchange)
+            .map(|declared| declared.name.clone())
+            .collect(),
     }
 }
 

@@ -26,7 +26,7 @@ pub struct Told {
 pub fn told(reference: &Reference, contract: &ServiceContract, now: Timestamp) -> Option<Told> {
     let status = reference.find(contract)?;
     let Reference { namespace, contract: name, version, .. } = reference;
-    let mend = mend(contract, version);
+    let mend = reference.way_out(contract);
     let owner = &contract.spec.owner;
     let tell = |what: &str| {
         format!(
@@ -65,15 +65,9 @@ pub fn tell(conditions: &mut Vec<Condition>, mut all: Vec<Told>, generation: Opt
 pub fn refusal(reference: &Reference, contract: &ServiceContract, now: Timestamp) -> Option<(Refusal, Timestamp)> {
     let until = closed(reference.find(contract)?, now)?;
     let Reference { namespace, contract: name, version, .. } = reference;
-    let mend = mend(contract, version);
+    let mend = reference.way_out(contract);
     let message = format!(
         "the version {version} of the ServiceContract {namespace}/{name} is closed until {until}, as a rehearsal of its retirement{mend}"
     );
     Some((Refusal { reason: reasons::VERSION_BROWNOUT, message }, until))
-}
-
-fn mend(contract: &ServiceContract, version: &str) -> String {
-    let declared = contract.spec.versions.iter().find(|known| known.name == version);
-    let successor = declared.and_then(|version| version.successor.as_ref());
-    successor.map(|successor| format!(". Set contractRef.version to {successor}")).unwrap_or_default()
 }
