@@ -3,7 +3,6 @@
 //! It is there because `e2e/values.yaml` asks for it by `management.http_log_dir`.
 
 use anyhow::{Context, Result, ensure};
-use kube::api::ListParams;
 use tokio::process::Command;
 
 use crate::cluster::{Cluster, SYSTEM};
@@ -46,7 +45,7 @@ pub async fn writes_since(cluster: &Cluster, mark: &Mark) -> Result<Writes> {
 }
 
 async fn read(cluster: &Cluster) -> Result<Vec<(String, Vec<String>)>> {
-    let pods = cluster.pods(SYSTEM).list(&ListParams::default().labels("entente.dev/broker=main")).await?;
+    let pods = cluster.broker_pods().await?;
     let mut nodes = Vec::new();
     for pod in pods {
         let name = pod.metadata.name.unwrap_or_default();

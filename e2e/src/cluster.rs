@@ -7,6 +7,7 @@ use entente_crds::{Broker, Queue};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Event, Namespace, Pod, Secret, Service};
+use kube::api::ListParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 
@@ -55,6 +56,11 @@ impl Cluster {
     /// Pods of a namespace.
     pub fn pods(&self, namespace: &str) -> Api<Pod> {
         Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// Pods of the Broker `main`.
+    pub async fn broker_pods(&self) -> Result<Vec<Pod>> {
+        Ok(self.pods(SYSTEM).list(&ListParams::default().labels("entente.dev/broker=main")).await?.items)
     }
 
     /// Events of a namespace.

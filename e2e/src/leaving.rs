@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Result;
 
@@ -36,14 +37,18 @@ pub async fn all_gone(cluster: &Cluster, broker: &BrokerAccess) -> Result<()> {
 }
 
 async fn until_left(cluster: &Cluster, broker: &BrokerAccess, most: usize) -> Result<()> {
-    let namespaces = cluster.namespaces();
     while let Some(oldest) = with(|leaving| (leaving.len() > most).then(|| leaving.remove(0))) {
-        let gone = async || Ok(namespaces.get_opt(&oldest).await?.is_none());
-        let outcome = holds(&format!("the namespace {oldest} is gone"), seconds(60), gone).await;
+        let outcome = gone(cluster, &oldest, seconds(60)).await;
         remove_host(broker, &oldest).await?;
         outcome?;
     }
     Ok(())
+}
+
+/// Waits until a namespace is gone.
+pub async fn gone(cluster: &Cluster, name: &str, limit: Duration) -> Result<Duration> {
+    let namespaces = cluster.namespaces();
+    holds(&format!("the namespace {name} is gone"), limit, async || Ok(namespaces.get_opt(name).await?.is_none())).await
 }
 
 /// Removes virtual hosts of an earlier run whose namespaces are gone: nobody waited for the last ones. Once in a run.

@@ -9,7 +9,7 @@ use entente_crds::broker::{Switchover, SwitchoverOutcome};
 use entente_crds::condition::types;
 use entente_crds::meta::{RESTART_ANNOTATION, SWITCHOVER_ANNOTATION};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use crate::cluster::{Cluster, SYSTEM};
@@ -43,7 +43,7 @@ pub async fn ask_restart(cluster: &Cluster) -> Result<String> {
 
 /// By pod, the restart that it was made with.
 async fn restarts(cluster: &Cluster) -> Result<BTreeMap<String, String>> {
-    let pods = cluster.pods(SYSTEM).list(&ListParams::default().labels("entente.dev/broker=main")).await?;
+    let pods = cluster.broker_pods().await?;
     let restart = |pod: k8s_openapi::api::core::v1::Pod| {
         let annotations = pod.metadata.annotations.unwrap_or_default();
         Some((pod.metadata.name?, annotations.get(RESTART_ANNOTATION).cloned().unwrap_or_default()))

@@ -37,7 +37,7 @@ impl<'a> Consumers<'a> {
         let access = json!([{"name": WORK, "queueRef": {"name": WORK}, "verbs": ["Receive"]}]);
         clients.create_ready("worker", json!({"access": access})).await?;
         let deployments: Api<Deployment> = Api::namespaced(scene.cluster.client.clone(), &scene.namespace);
-        let deployment: Deployment = serde_json::from_value(deployment(delay, replicas))?;
+        let deployment: Deployment = serde_json::from_value(consumers(WORK, delay, replicas))?;
         deployments.create(&PostParams::default(), &deployment).await?;
         Ok(Self { scene, deployments, queues })
     }
@@ -114,21 +114,24 @@ impl<'a> Consumers<'a> {
     }
 }
 
-fn deployment(delay: &str, replicas: u32) -> Value {
-    let labels = json!({"app.kubernetes.io/name": "worker"});
+/// A Deployment of consumers of the Queue of its name, by the entry of that name of the Client `worker`. Each takes `delay` for a message.
+pub fn consumers(name: &str, delay: &str, replicas: u32) -> Value {
+    let labels = json!({"app.kubernetes.io/name": "worker", "entente.dev/e2e-queue": name});
     let container = json!({
         "name": "worker",
         "image": "localhost/entente-apps:dev",
         "imagePullPolicy": "IfNotPresent",
         // One at a time, so that whoever comes later finds work.
-        "command": ["entente-apps", "consume", "--binding", "/bindings/broker", "--entry", WORK, "--delay", delay, "--credit", "1"],
+        "command": ["entente-apps", "consume", "--binding", "/bindings/broker", "--entry", name, "--delay", delay, "--credit", "1"],
         "volumeMounts": [{"name": "broker", "mountPath": "/bindings/broker", "readOnly": true}],
         "resources": {"requests": {"cpu": "1m", "memory": "8Mi"}, "limits": {"memory": "64Mi"}}
     });
     json!({
-        "metadata": {"name": WORK},
+        "metadata": {"name": name},
         "spec": {
             "replicas": replicas,
+            // One ReplicaSet each, and no history.
+            "revisionHistoryLimit": 0,
             "selector": {"matchLabels": labels},
             "template": {
                 "metadata": {"labels": labels},

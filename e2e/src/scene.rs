@@ -97,8 +97,7 @@ impl Scene {
 
     /// Waits until the namespace is gone.
     pub async fn namespace_gone(&self, limit: Duration) -> Result<Duration> {
-        let namespaces = self.cluster.namespaces();
-        holds("the namespace is gone", limit, async || Ok(namespaces.get_opt(&self.namespace).await?.is_none())).await
+        leaving::gone(&self.cluster, &self.namespace, limit).await
     }
 
     /// Queues of the namespace.

@@ -114,6 +114,11 @@ impl Nemesis {
         !matches!(self, Self::Partition | Self::NodeKill | Self::NodeKillPlain) || node.machine != "node0"
     }
 
+    /// Whether there is no operator before and meanwhile.
+    fn is_without_operator(self) -> bool {
+        matches!(self, Self::Operator | Self::StopPlain | Self::NodeKillPlain)
+    }
+
     /// Plans a failure: how long it lasts is the seed's choice.
     pub fn plan(self, victim: BrokerNode, chance: &mut Chance) -> Result<Fault> {
         let lasts = match self {
@@ -161,22 +166,13 @@ pub struct Fault {
 impl Fault {
     /// What must be so before the strike.
     pub async fn prepare(&self, cluster: &Cluster) -> Result<()> {
-        match self.nemesis {
-            Nemesis::ApiServer => script("apiserver.sh", &["stop"]).await.map(drop),
-            Nemesis::Operator | Nemesis::StopPlain | Nemesis::NodeKillPlain => no_operator(cluster).await,
-            Nemesis::Kill
-            | Nemesis::KillTwo
-            | Nemesis::KillAll
-            | Nemesis::DiskAlarm
-            | Nemesis::DiskLoss
-            | Nemesis::PodDelete
-            | Nemesis::Stop
-            | Nemesis::Partition
-            | Nemesis::NodeKill
-            | Nemesis::Switchover
-            | Nemesis::Rolling
-            | Nemesis::RollingOperator => Ok(()),
+        if self.nemesis == Nemesis::ApiServer {
+            script("apiserver.sh", &["stop"]).await?;
         }
+        if self.nemesis.is_without_operator() {
+            no_operator(cluster).await?;
+        }
+        Ok(())
     }
 
     /// Strikes. Returns what planned work was asked for.
@@ -211,6 +207,14 @@ impl Fault {
 
     /// Undoes it; of planned work, waits until it is done.
     pub async fn repair(&self, scene: &Scene, asked: Option<&str>) -> Result<()> {
+        self.undo(scene, asked).await?;
+        if self.nemesis.is_without_operator() {
+            operator_again(&scene.cluster).await?;
+        }
+        Ok(())
+    }
+
+    async fn undo(&self, scene: &Scene, asked: Option<&str>) -> Result<()> {
         let asked = || asked.context("nothing was asked for");
         match self.nemesis {
             Nemesis::Switchover => planned::switched(&scene.cluster, asked()?).await.map(drop),
@@ -219,22 +223,15 @@ impl Fault {
                 operator::kill_leader(&scene.cluster).await?;
                 planned::restarted(&scene.cluster, asked()?).await.map(drop)
             }
-            Nemesis::Kill | Nemesis::KillTwo | Nemesis::KillAll => Ok(()),
+            Nemesis::Kill | Nemesis::KillTwo | Nemesis::KillAll | Nemesis::Operator => Ok(()),
             Nemesis::DiskAlarm => disk_has_room(&self.victim.pod).await,
             Nemesis::DiskLoss | Nemesis::PodDelete => redundancy::replaced(scene, &self.victim).await,
-            Nemesis::Stop => signal("CONT", &processes(&self.victim.uid, RABBITMQ)?).await,
+            Nemesis::Stop | Nemesis::StopPlain => signal("CONT", &processes(&self.victim.uid, RABBITMQ)?).await,
             Nemesis::Partition => script("node.sh", &["heal", number_of(&self.victim.machine)?]).await.map(drop),
-            Nemesis::NodeKill => script("node.sh", &["restart", number_of(&self.victim.machine)?]).await.map(drop),
-            Nemesis::StopPlain => {
-                signal("CONT", &processes(&self.victim.uid, RABBITMQ)?).await?;
-                operator_again(&scene.cluster).await
-            }
-            Nemesis::NodeKillPlain => {
-                script("node.sh", &["restart", number_of(&self.victim.machine)?]).await?;
-                operator_again(&scene.cluster).await
+            Nemesis::NodeKill | Nemesis::NodeKillPlain => {
+                script("node.sh", &["restart", number_of(&self.victim.machine)?]).await.map(drop)
             }
             Nemesis::ApiServer => script("apiserver.sh", &["start"]).await.map(drop),
-            Nemesis::Operator => operator_again(&scene.cluster).await,
         }
     }
 }

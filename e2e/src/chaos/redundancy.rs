@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use kube::api::{DeleteParams, ListParams};
+use kube::api::DeleteParams;
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -42,7 +42,7 @@ impl BrokerNode {
 
 /// Nodes of the Broker `main` that are not on their way out, by name.
 pub async fn nodes(cluster: &Cluster) -> Result<Vec<BrokerNode>> {
-    let pods = cluster.pods(SYSTEM).list(&ListParams::default().labels("entente.dev/broker=main")).await?;
+    let pods = cluster.broker_pods().await?;
     let mut nodes = Vec::new();
     for pod in pods.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
         let statuses = pod.status.and_then(|status| status.container_statuses).unwrap_or_default();

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
@@ -78,7 +78,7 @@ async fn i5_replicas_never_fall_while_the_broker_is_not_seen() -> Result<()> {
         let pod = leader.split('@').next_back().and_then(|host| host.split('.').next()).unwrap_or_default().to_owned();
         let leader = BrokerProcess::of(&scene.cluster.pods(SYSTEM).get(&pod).await?)?;
         stopped(&consumers, slice::from_ref(&leader)).await?;
-        let nodes = scene.cluster.pods(SYSTEM).list(&ListParams::default().labels("entente.dev/broker=main")).await?;
+        let nodes = scene.cluster.broker_pods().await?;
         let nodes: Vec<_> = nodes.iter().map(BrokerProcess::of).collect::<Result<_>>()?;
         ensure!(nodes.len() == 3, "{nodes:?}");
         stopped(&consumers, &nodes).await?;

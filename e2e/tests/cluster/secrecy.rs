@@ -63,7 +63,7 @@ async fn i8_no_credential_is_anywhere_but_in_secrets() -> Result<()> {
             ("pods", text(&cluster.pods(SYSTEM).list(&all).await?.items)?),
         ];
         places.extend(operator::metrics(cluster).await?.into_iter().map(|text| ("metrics", text)));
-        for pod in cluster.pods(SYSTEM).list(&all.clone().labels("entente.dev/broker=main")).await? {
+        for pod in cluster.broker_pods().await? {
             let name = pod.metadata.name.unwrap_or_default();
             places.push(("broker's log", cluster.pods(SYSTEM).logs(&name, &kube::api::LogParams::default()).await?));
         }

@@ -78,9 +78,9 @@ async fn each_node_is_in_a_zone_of_its_own() -> Result<()> {
         machines.list(&ListParams::default()).await?.iter().map(|one| (one.name_any(), zone(one))).collect();
     let zones: BTreeSet<_> = all.values().flatten().collect();
     ensure!(zones.len() >= 3, "the cluster has too few zones to tell: {all:?}");
-    let nodes = cluster.pods(SYSTEM).list(&ListParams::default().labels("entente.dev/broker=main")).await?;
+    let nodes = cluster.broker_pods().await?;
     let of = |pod: &Pod| pod.spec.as_ref()?.node_name.as_ref().and_then(|machine| all.get(machine)).cloned().flatten();
     let taken: BTreeSet<_> = nodes.iter().filter_map(of).collect();
-    ensure!(nodes.items.len() == 3 && taken.len() == 3, "{taken:?} of {all:?}");
+    ensure!(nodes.len() == 3 && taken.len() == 3, "{taken:?} of {all:?}");
     Ok(())
 }

@@ -13,13 +13,13 @@ use entente_e2e::cluster::SYSTEM;
 use entente_e2e::histogram::Histogram;
 use entente_e2e::object::{Objects, status};
 use entente_e2e::report::Report;
+use entente_e2e::scaled::consumers;
 use entente_e2e::scene::{Scene, scene};
 use entente_e2e::usage::Usage;
 use entente_e2e::wait::{holds, seconds};
 use entente_e2e::{audit, operator};
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use serde_json::{Value, json};
@@ -87,7 +87,7 @@ async fn make(scene: &Scene, count: usize) -> Result<()> {
 }
 
 async fn make_one(scene: &Scene, number: usize) -> Result<()> {
-    let deployment: Deployment = serde_json::from_value(deployment(&name(number)))?;
+    let deployment: Deployment = serde_json::from_value(consumers(&name(number), "10ms", 0))?;
     deployments(scene).create(&PostParams::default(), &deployment).await?;
     let scaling = json!({"targetRef": {"name": name(number)}, "maxReplicas": 1, "messagesPerReplica": 10});
     let spec = json!({"type": "Classic", "deadLetter": {"discard": true}, "deletionPolicy": "Delete", "scaling": scaling});
@@ -129,11 +129,10 @@ struct Moment {
 impl Moment {
     async fn now(scene: &Scene, leader: &str) -> Result<Self> {
         let pods = scene.cluster.pods(SYSTEM);
-        let nodes: Vec<Pod> = pods.list(&ListParams::default().labels("entente.dev/broker=main")).await?.items;
         let text = metrics_of_the_leader(scene).await?;
         Ok(Self {
             operator: Usage::of(&[pods.get(leader).await?], "entente-operator")?,
-            broker: Usage::of(&nodes, "beam.smp")?,
+            broker: Usage::of(&scene.cluster.broker_pods().await?, "beam.smp")?,
             ticks: Histogram::read(&text, TICKS),
             ages: Histogram::read(&text, AGES),
         })
@@ -175,11 +174,10 @@ async fn look(scene: &Scene, case: &str, report: &mut Report, during: impl Async
         "of one processor, all nodes",
     );
     report.add(case, "broker_rss_mib", "MiB", after.broker.resident_mib, "all nodes");
-    for (metric, share) in [("tick_p50_ms", 0.5), ("tick_p99_ms", 0.99), ("tick_max_ms", 1.0)] {
-        report.add(case, metric, "ms", millis(&ticks, share), "at most; 500 between two looks");
-    }
-    for (metric, share) in [("sample_age_p50_ms", 0.5), ("sample_age_p99_ms", 0.99), ("sample_age_max_ms", 1.0)] {
-        report.add(case, metric, "ms", millis(&ages, share), "at most");
+    for (name, histogram, bar) in [("tick", &ticks, "at most; 500 between two looks"), ("sample_age", &ages, "at most")] {
+        for (rank, share) in [("p50", 0.5), ("p99", 0.99), ("max", 1.0)] {
+            report.add(case, &format!("{name}_{rank}_ms"), "ms", millis(histogram, share), bar);
+        }
     }
     #[allow(clippy::cast_precision_loss)]
     {
@@ -221,34 +219,4 @@ async fn remove(scene: &Scene) -> Result<()> {
     })
     .await
     .map(drop)
-}
-
-fn deployment(name: &str) -> Value {
-    let labels = json!({"app.kubernetes.io/name": "worker", "entente.dev/e2e-queue": name});
-    let container = json!({
-        "name": "worker",
-        "image": "localhost/entente-apps:dev",
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["entente-apps", "consume", "--binding", "/bindings/broker", "--entry", name, "--delay", "10ms", "--credit", "1"],
-        "volumeMounts": [{"name": "broker", "mountPath": "/bindings/broker", "readOnly": true}],
-        "resources": {"requests": {"cpu": "1m", "memory": "8Mi"}, "limits": {"memory": "64Mi"}}
-    });
-    json!({
-        "metadata": {"name": name},
-        "spec": {
-            "replicas": 0,
-            // One ReplicaSet each, and no history.
-            "revisionHistoryLimit": 0,
-            "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {
-                    "automountServiceAccountToken": false,
-                    "terminationGracePeriodSeconds": 1,
-                    "containers": [container],
-                    "volumes": [{"name": "broker", "secret": {"secretName": "worker-binding"}}]
-                }
-            }
-        }
-    })
 }
