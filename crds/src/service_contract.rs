@@ -9,6 +9,10 @@ use crate::grant::Grant;
 use crate::queue::BrokerRef;
 use crate::text::DurationText;
 
+mod refused;
+
+pub use refused::{RefusedUser, VersionRefused};
+
 /// What a service promises of its messages, in versions.
 ///
 /// The rules here are those that admission can hold without a clock and without reading schemas: the order of states, schemas
@@ -481,6 +485,9 @@ pub struct VersionStatus {
     /// Who uses it, when last seen.
     #[serde(default, rename = "use", skip_serializing_if = "Option::is_none")]
     pub use_: Option<VersionUse>,
+    /// Attempts to use it that were refused, since it began to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<VersionRefused>,
 }
 
 /// One brown-out of a version. Its dates are those that were announced.

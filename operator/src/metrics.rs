@@ -120,6 +120,8 @@ pub struct Metrics {
     pub days_to_sunset: Family<EndingVersion, Gauge<f64, AtomicU64>>,
     /// 1 for versions of contracts that are in a brown-out.
     pub brownouts: Family<EndingVersion, Gauge>,
+    /// Attempts to use a version that were refused.
+    pub refused: Family<EndingVersion, Gauge>,
     /// Probes that measure the assurances of contracts.
     pub probes: Family<ProbeOutcome, Counter>,
     /// Time until a probe was back in seconds.
@@ -152,6 +154,7 @@ impl Default for Metrics {
         let keda_calls = Family::default();
         let days_to_sunset = Family::default();
         let brownouts = Family::<EndingVersion, Gauge>::default();
+        let refused = Family::<EndingVersion, Gauge>::default();
         let probes = Family::<ProbeOutcome, Counter>::default();
         let probe_seconds = Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0]);
         let assured = Family::<Assured, Gauge>::default();
@@ -186,6 +189,11 @@ impl Default for Metrics {
             "1 while a version of a contract is closed as a rehearsal of its retirement",
             brownouts.clone(),
         );
+        registry.register(
+            "contract_refused",
+            "Attempts to use a version of a contract that were refused since it began to end",
+            refused.clone(),
+        );
         registry.register("probes", "Probes that measure the assurances of contracts", probes.clone());
         registry.register("probe_seconds", "Time until a probe was back in seconds", probe_seconds.clone());
         registry.register("contract_assurance_met", "1 while a contract keeps what it is measured by", assured.clone());
@@ -210,6 +218,7 @@ impl Default for Metrics {
             keda_calls,
             days_to_sunset,
             brownouts,
+            refused,
             probes,
             probe_seconds,
             assured,

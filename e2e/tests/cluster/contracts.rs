@@ -13,17 +13,17 @@ use serde_json::{Value, json};
 
 use super::client;
 
-const NAME: &str = "orders";
+pub(super) const NAME: &str = "orders";
 
-fn contracts(scene: &Scene) -> Objects<ServiceContract> {
+pub(super) fn contracts(scene: &Scene) -> Objects<ServiceContract> {
     Objects::of(&scene.cluster, &scene.namespace)
 }
 
-fn subscriptions(scene: &Scene) -> Objects<Subscription> {
+pub(super) fn subscriptions(scene: &Scene) -> Objects<Subscription> {
     Objects::of(&scene.cluster, &scene.namespace)
 }
 
-fn clients(scene: &Scene) -> Objects<Client> {
+pub(super) fn clients(scene: &Scene) -> Objects<Client> {
     Objects::of(&scene.cluster, &scene.namespace)
 }
 
@@ -33,7 +33,7 @@ fn version(name: &str, state: &str, properties: &Value) -> Value {
     json!({"name": name, "desiredState": state, "messages": [message]})
 }
 
-fn spec(versions: &Value) -> Value {
+pub(super) fn spec(versions: &Value) -> Value {
     json!({
         "owner": "team orders",
         "lifecycle": {"minimumDeprecationNotice": "3s", "quietPeriod": "2s"},
@@ -42,18 +42,18 @@ fn spec(versions: &Value) -> Value {
     })
 }
 
-fn two_versions() -> Value {
+pub(super) fn two_versions() -> Value {
     json!([
         version("v1", "Active", &json!({"id": {"type": "string"}})),
         version("v2", "Active", &json!({"id": {"type": "string"}, "amount": {"type": "integer"}})),
     ])
 }
 
-fn to(version: &str) -> String {
+pub(super) fn to(version: &str) -> String {
     address::exchange(&format!("contract.{NAME}.{version}.placed"), "")
 }
 
-fn reference(version: &str) -> Value {
+pub(super) fn reference(version: &str) -> Value {
     json!({"name": NAME, "version": version, "operation": "placed"})
 }
 
@@ -61,13 +61,13 @@ fn queue_of(scene: &Scene, name: &str) -> String {
     format!("subscription.{}.{name}", scene.namespace)
 }
 
-async fn subscribe(scene: &Scene, name: &str, version: &str) -> Result<()> {
+pub(super) async fn subscribe(scene: &Scene, name: &str, version: &str) -> Result<()> {
     let spec = json!({"contractRef": reference(version), "deletionPolicy": "Delete"});
     subscriptions(scene).create_ready(name, spec).await.map(drop)
 }
 
 /// One version changed, the others as they are: lists are replaced whole by a merge patch.
-async fn change(scene: &Scene, name: &str, change: &Value) -> Result<()> {
+pub(super) async fn change(scene: &Scene, name: &str, change: &Value) -> Result<()> {
     let contract = contracts(scene).api.get(NAME).await?;
     let mut versions = serde_json::to_value(&contract.spec.versions)?;
     let all = versions.as_array_mut().context("no versions")?;
@@ -78,7 +78,7 @@ async fn change(scene: &Scene, name: &str, change: &Value) -> Result<()> {
     contracts(scene).patch(NAME, json!({"spec": {"versions": versions}})).await.map(drop)
 }
 
-fn deprecated(after: SignedDuration) -> Value {
+pub(super) fn deprecated(after: SignedDuration) -> Value {
     let at = Timestamp::now().saturating_add(after).unwrap_or(Timestamp::MAX);
     json!({"desiredState": "Deprecated", "successor": "v2", "reason": "v2 has amounts", "sunsetAt": format!("{at:.0}")})
 }
@@ -90,22 +90,22 @@ async fn is_refused(scene: &Scene, name: &str, wanted: &Value, word: &str) -> Re
     Ok(())
 }
 
-fn of_version<'a>(told: &'a Value, name: &str) -> &'a Value {
+pub(super) fn of_version<'a>(told: &'a Value, name: &str) -> &'a Value {
     told["versions"].as_array().and_then(|all| all.iter().find(|version| version["name"] == name)).unwrap_or(&Value::Null)
 }
 
-async fn version_is(scene: &Scene, name: &str, what: &str, is: impl Fn(&Value) -> bool) -> Result<()> {
+pub(super) async fn version_is(scene: &Scene, name: &str, what: &str, is: impl Fn(&Value) -> bool) -> Result<()> {
     let told = |contract: &ServiceContract| is(of_version(&status(contract), name));
     contracts(scene).when(NAME, &format!("{name} {what}"), seconds(25), told).await.map(drop)
 }
 
-async fn sends(scene: &Scene, version: &str, name: &str) -> Result<()> {
+pub(super) async fn sends(scene: &Scene, version: &str, name: &str) -> Result<()> {
     let outcomes = send_to(&scene.broker, &scene.namespace, &to(version), vec![Outgoing::new(name.to_owned(), "{}")]).await?;
     ensure!(outcomes == [Outcome::Accepted], "{version}: {outcomes:?}");
     Ok(())
 }
 
-async fn got(scene: &Scene, subscription: &str, expected: &[&str]) -> Result<()> {
+pub(super) async fn got(scene: &Scene, subscription: &str, expected: &[&str]) -> Result<()> {
     let found = drain(&scene.broker, &scene.namespace, &queue_of(scene, subscription)).await?;
     ensure!(found == expected, "{subscription} got {found:?}, not {expected:?}");
     Ok(())
@@ -258,12 +258,47 @@ async fn a_version_ends_with_notice_and_not_while_it_is_used() -> Result<()> {
     .await
 }
 
+/// Who tries to use v1 after its end is named in its status: who may do something else, and who may not even connect any more.
+async fn refused_are_counted(scene: &Scene, moved: &client::Binding, stays: &client::Binding) -> Result<()> {
+    for name in ["stays", "moved"] {
+        clients(scene).refused(name, "VersionRetired").await?;
+    }
+    client::must_be_refused(moved, "send under v1", async |it| client::send(it, &to("v1"), "x").await).await?;
+    client::send(&moved.connect().await?, &to("v2"), "m2").await?;
+    ensure!(stays.connect().await.is_err(), "a Client that may do nothing connects");
+    let client = |name: &str| format!("{}/{name}", scene.namespace);
+    let counted = |version: &Value| {
+        let by = version["refused"]["by"].as_array().cloned().unwrap_or_default();
+        ["stays", "moved"]
+            .iter()
+            .all(|name| by.iter().any(|user| user["client"] == client(name) && user["count"].as_i64() > Some(0)))
+    };
+    version_is(scene, "v1", "tells who was refused", counted).await?;
+    let contract = contracts(scene).api.get(NAME).await?;
+    let told = status(&contract);
+    println!("refused: {}", of_version(&told, "v1")["refused"]);
+    ensure!(of_version(&told, "v2")["refused"].is_null(), "nobody was refused v2: {told}");
+    let text = |name: &str| format!("{} was refused v1, which is Retired", client(name));
+    let is_told = async || {
+        let events = scene.cluster.events(&scene.namespace).list(&ListParams::default()).await?;
+        let notes: Vec<String> = events.into_iter().filter_map(|event| event.message).collect();
+        Ok(["stays", "moved"].iter().all(|name| notes.iter().any(|note| note.starts_with(&text(name)))))
+    };
+    holds("Events name them", seconds(20), is_told).await.map(drop)
+}
+
 /// Somebody who never moves does not hold a version for ever; and he has had his notice.
 #[tokio::test]
 async fn a_version_in_use_is_retired_with_a_reason_after_its_notice() -> Result<()> {
     scene("abandoned", async |scene| {
         contracts(scene).create_ready(NAME, spec(&two_versions())).await?;
         subscribe(scene, "mail", "v1").await?;
+        let access = |name: &str, version: &str| json!({"name": name, "contractRef": reference(version), "verbs": ["Send"]});
+        client::create(scene, "stays", json!({"access": [access("old", "v1")]})).await?;
+        client::create(scene, "moved", json!({"access": [access("old", "v1"), access("new", "v2")]})).await?;
+        client::is_ready(scene, "stays").await?;
+        client::is_ready(scene, "moved").await?;
+        let (stays, moved) = (client::binding(scene, "stays").await?, client::binding(scene, "moved").await?);
         let mut ended = deprecated(SignedDuration::from_secs(5));
         ended["retireInUse"] = json!("nobody answers for mail any more");
         change(scene, "v1", &ended).await?;
@@ -274,6 +309,7 @@ async fn a_version_in_use_is_retired_with_a_reason_after_its_notice() -> Result<
         let told = |object: &Subscription| condition(object, "Ready").is_some_and(|ready| ready["reason"] == "VersionRetired");
         subscriptions(scene).when("mail", "is cut off", seconds(10), told).await?;
         got(scene, "mail", &["m1"]).await?;
+        refused_are_counted(scene, &moved, &stays).await?;
         let reason = |text: &str| text.contains("to Retired, whoever uses it: nobody answers for mail");
         // Events wait while there is other work.
         let told = async || {

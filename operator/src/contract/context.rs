@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use entente_core::object::Outcome;
 use entente_crds::condition::reasons;
-use entente_crds::{Client, ServiceContract};
+use entente_crds::{Client, ServiceContract, Subscription};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
@@ -13,6 +13,7 @@ use kube::runtime::reflector::Store;
 
 use super::clock::Clock;
 use super::probes::Probes;
+use super::refused::Waiting;
 use super::schemas::Assessed;
 use super::{dependents, measured, told, visit};
 use crate::objects::reconcile::Error;
@@ -28,10 +29,14 @@ pub struct ContractContext {
     pub objects: Arc<Context<ServiceContract>>,
     /// Every Client.
     pub clients: Store<Client>,
+    /// Every Subscription.
+    pub subscriptions: Store<Subscription>,
     /// Comparisons of schemas that were made.
     pub assessed: Assessed,
     /// The clocks at the last look at each.
     pub clock: Clock,
+    /// What was refused and not counted yet.
+    pub refused: Waiting,
     /// The probes.
     pub probes: Probes,
     /// Whether there are to be any.
@@ -42,12 +47,20 @@ pub struct ContractContext {
 
 impl ContractContext {
     /// A controller's beginning.
-    pub fn new(shared: Arc<Shared>, clients: Store<Client>, resync: Duration, probing: bool) -> Self {
+    pub fn new(
+        shared: Arc<Shared>,
+        clients: Store<Client>,
+        subscriptions: Store<Subscription>,
+        resync: Duration,
+        probing: bool,
+    ) -> Self {
         Self {
             objects: Context::new(shared),
             clients,
+            subscriptions,
             assessed: Assessed::default(),
             clock: Clock::default(),
+            refused: Waiting::default(),
             probes: Probes::default(),
             probing,
             resync,
@@ -82,7 +95,9 @@ impl Visitor for ContractContext {
         }
         let done = deletion::reconcile(contract, &self.objects).await?;
         self.assessed.forget(contract);
-        self.clock.forget(&contract.uid().unwrap_or_default());
+        let uid = contract.uid().unwrap_or_default();
+        self.clock.forget(&uid);
+        self.refused.forget(&uid);
         told::forget(self.shared(), contract);
         measured::forget(self, contract).await;
         Ok(done)

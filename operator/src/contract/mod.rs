@@ -9,6 +9,7 @@ mod context;
 pub mod dependents;
 mod measured;
 mod probes;
+mod refused;
 mod schemas;
 pub mod told;
 mod usage;

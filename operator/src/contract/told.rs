@@ -6,6 +6,7 @@ use entente_core::contract::brownouts::told as brownouts;
 use entente_core::contract::conduct::Move;
 use entente_core::contract::notice::{self, notice};
 use entente_core::contract::reference::Reference;
+use entente_core::contract::refusals::News;
 use entente_core::resolve::Asker;
 use entente_crds::ServiceContract;
 use entente_crds::condition::reasons;
@@ -83,6 +84,16 @@ pub fn rehearsed(shared: &Shared, contract: &ServiceContract, before: &[VersionS
     }
 }
 
+/// Tells of those who were refused a version.
+pub fn refused(shared: &Shared, contract: &ServiceContract, versions: &[VersionStatus], news: &[News]) {
+    for News { version, client, count } in news {
+        let state = versions.iter().find(|known| known.name == *version).map(|known| known.state);
+        let state = state.map(|state| format!(", which is {state:?}")).unwrap_or_default();
+        let text = format!("{client} was refused {version}{state}, {count} times so far");
+        writes::tell(shared, contract, EventType::Warning, "VersionRefused", &text);
+    }
+}
+
 /// Sets the figures of a contract's versions.
 pub fn figures(shared: &Shared, contract: &ServiceContract, now: Timestamp) {
     for known in contract.status.iter().flat_map(|status| &status.versions) {
@@ -91,6 +102,9 @@ pub fn figures(shared: &Shared, contract: &ServiceContract, now: Timestamp) {
             shared.metrics.brownouts.get_or_create(&label).set(1);
         } else {
             shared.metrics.brownouts.remove(&label);
+        }
+        if let Some(refused) = &known.refused {
+            shared.metrics.refused.get_or_create(&label).set(refused.count);
         }
         let ends = matches!(known.state, VersionState::Deprecated | VersionState::Sunset);
         match known.sunset_at.as_ref().filter(|_| ends) {
@@ -110,6 +124,7 @@ pub fn forget(shared: &Shared, contract: &ServiceContract) {
     for known in contract.status.iter().flat_map(|status| &status.versions) {
         shared.metrics.days_to_sunset.remove(&label(contract, &known.name));
         shared.metrics.brownouts.remove(&label(contract, &known.name));
+        shared.metrics.refused.remove(&label(contract, &known.name));
     }
 }
 

@@ -13,7 +13,7 @@ use jiff::SignedDuration;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
-use super::{ContractContext, measured, told, usage};
+use super::{ContractContext, measured, refused, told, usage};
 use crate::objects::reconcile::{Error, OUTAGE, reconcile};
 use crate::objects::writes;
 
@@ -39,9 +39,15 @@ pub async fn visit(contract: &ServiceContract, ctx: &ContractContext) -> Result<
     let looked = conduct(&contract.spec, rules, &last.versions, &Surroundings { assessments, uses, jumped }, now);
     let mut status = with_versions(last.clone(), looked.versions);
     status.assurances = measured::measured(&contract, ctx, now).await;
+    let (news, counted) = refused::count(&contract, ctx, &mut status.versions).await;
     if status != last {
         // Before the broker is changed, which follows the states that are stored.
-        writes::report_unchanged(&ctx.objects, &ctx.objects.written, &contract, status.clone()).await?;
+        let stored = writes::report_unchanged(&ctx.objects, &ctx.objects.written, &contract, status.clone()).await;
+        if stored.is_err() {
+            refused::put_back(&contract, ctx, &counted);
+        }
+        stored?;
+        told::refused(&ctx.objects, &contract, &status.versions, &news);
         told::moved(&ctx.objects, &contract, &looked.moves);
         told::rehearsed(&ctx.objects, &contract, &last.versions, &status.versions);
     }

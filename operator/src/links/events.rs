@@ -7,11 +7,12 @@ use entente_broker::amqp::{BrokerEvent, Error, EventStream};
 use tokio::sync::mpsc;
 
 use super::link::Link;
+use super::refusals;
 use super::registry::Access;
 
 /// Events that can mean that something declared is no longer as declared. Creations are left out: what
 /// others add takes nothing away, and our own would come back to us.
-const ROUTING_KEYS: [&str; 14] = [
+const ROUTING_KEYS: [&str; 15] = [
     "queue.deleted",
     "policy.set",
     "policy.cleared",
@@ -27,10 +28,16 @@ const ROUTING_KEYS: [&str; 14] = [
     // Also a permission that is set: it may be less than was declared, or more.
     "permission.created",
     "permission.deleted",
+    refusals::EVENT,
 ];
 /// Whether an event is about users and what they may do: those are read as a whole, whichever virtual host it names.
 pub fn is_about_users(event: &BrokerEvent) -> bool {
-    event.kind.starts_with("user.") || event.kind.starts_with("permission.")
+    event.kind.starts_with("user.") || (event.kind.starts_with("permission.") && !is_refusal(event))
+}
+
+/// Whether somebody was refused something.
+pub fn is_refusal(event: &BrokerEvent) -> bool {
+    event.kind == refusals::EVENT
 }
 
 /// The queue goes by itself when nobody has read it for so long.

@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use super::host::{Host, Read};
+use super::refusals::Refusals;
 use super::users::Users;
 use super::wakers::Wakers;
 use crate::metrics::{Call, Metrics};
@@ -67,6 +68,8 @@ pub struct Link {
     wakers: Wakers,
     /// Its users, where a Client needs them.
     pub users: Users,
+    /// What it refused to whom.
+    pub refusals: Refusals,
     /// Whether somebody else runs it: then also who we are there can change.
     pub external: bool,
     metrics: Metrics,
@@ -103,6 +106,7 @@ impl Link {
             hosts: Mutex::default(),
             wakers,
             users: Users::default(),
+            refusals: Refusals::default(),
             external: false,
             metrics,
         }

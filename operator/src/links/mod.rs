@@ -13,6 +13,7 @@ pub mod link;
 pub mod news;
 pub mod observer;
 pub mod probe;
+pub mod refusals;
 pub mod registry;
 pub mod users;
 pub mod wakers;

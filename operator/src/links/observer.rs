@@ -36,6 +36,9 @@ const FIGURES_AT_ONCE: usize = 100;
 const SILENCE: Duration = Duration::from_secs(10);
 /// Changes of users are gathered for so long: a Client is made by several.
 const GATHER_USERS: Duration = Duration::from_millis(300);
+/// How soon contracts count what was refused, and how often at most: a client that tries and tries must not have statuses written over and over.
+const COUNT_FIRST: Duration = Duration::from_secs(1);
+const COUNT_EVERY: Duration = Duration::from_secs(30);
 /// Virtual hosts read at once.
 const READS_AT_ONCE: usize = 4;
 
@@ -80,6 +83,7 @@ impl Observer {
         let mut stale = VecDeque::new();
         let mut silent = false;
         let mut users_due: Option<Instant> = None;
+        let (mut refusals_due, mut refusals_told): (Option<Instant>, Option<Instant>) = (None, None);
         loop {
             let due = gathered.due();
             tokio::select! {
@@ -87,7 +91,12 @@ impl Observer {
                 Some(heard) = heard.recv() => match heard {
                     Heard::Happened(event) => {
                         self.metrics.broker_events.inc();
-                        if events::is_about_users(&event) {
+                        if events::is_refusal(&event) {
+                            if self.link.refusals.hear(&event, Timestamp::now()) {
+                                let soon = Instant::now() + COUNT_FIRST;
+                                refusals_due.get_or_insert(refusals_told.map_or(soon, |told| soon.max(told + COUNT_EVERY)));
+                            }
+                        } else if events::is_about_users(&event) {
                             users_due.get_or_insert_with(|| Instant::now() + GATHER_USERS);
                         } else {
                             gathered.add(event);
@@ -100,6 +109,10 @@ impl Observer {
                 () = sleep_until(users_due.unwrap_or_else(Instant::now)), if users_due.is_some() => {
                     users_due = None;
                     self.read_users().await;
+                }
+                () = sleep_until(refusals_due.unwrap_or_else(Instant::now)), if refusals_due.is_some() => {
+                    (refusals_due, refusals_told) = (None, Some(Instant::now()));
+                    self.tell_refusals();
                 }
                 _ = resync.tick() => self.read_all(&mut gathered).await,
                 _ = figures.tick() => {
@@ -153,6 +166,22 @@ impl Observer {
         match self.link.refresh_users().await {
             Ok(changed) => changed.iter().for_each(|(namespace, name)| self.wakers.wake_client(namespace, name)),
             Err(error) => tracing::debug!(broker = self.link.key, %error, "users not read"),
+        }
+    }
+
+    /// Contracts count what was refused when they are visited. Those of which nothing is left at the broker, at their own next look.
+    fn tell_refusals(&self) {
+        let hosts = self.link.hosts();
+        for name in self.link.refusals.hosts() {
+            let Some(host) = hosts.iter().find(|host| host.name == name) else {
+                // Nothing of ours is there.
+                self.link.refusals.take(&name);
+                continue;
+            };
+            let owners = host.look(|seen| seen.map(present)).unwrap_or_default();
+            for owner in owners.iter().filter(|owner| matches!(owner, Owner::Contract(_))) {
+                self.wakers.wake(&name, owner);
+            }
         }
     }
 
