@@ -1,6 +1,8 @@
 //! The virtual hosts of a Broker: those whose namespace is gone are marked, told in the Broker's status, and deleted when their
 //! time is over; of the others it is told what they take.
 
+mod removal;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::Arc;
@@ -28,6 +30,8 @@ use crate::links::{Link, Links};
 const SETTLE: Duration = Duration::from_secs(2);
 /// Wait after a look that failed.
 const RETRY: Duration = Duration::from_secs(5);
+/// Wait while one that is large is being deleted.
+const GO_ON: Duration = Duration::from_secs(1);
 /// Namespaces that a Broker's status speaks of.
 const TOLD: usize = 200;
 
@@ -80,7 +84,7 @@ impl Keeper {
         let mut orphans = Vec::new();
         let now = Timestamp::now();
         let steps = decide(&hosts, &link.uid, &namespaces, retention, now);
-        let due = next_due(&steps, retention, now).map(Duration::from_millis);
+        let mut due = next_due(&steps, retention, now).map(Duration::from_millis);
         for (name, step) in steps {
             match step {
                 Step::Restore => {
@@ -102,8 +106,10 @@ impl Keeper {
                 }
                 Step::Keep(since) => orphans.extend(describe(&link, broker, &name, since).await?),
                 Step::Delete => {
-                    link.run(&link.host(&name), &Plan::of(Action::DeleteVirtualHost)).await?;
-                    link.forget_host(&name);
+                    if !removal::remove(&link, &name).await? {
+                        due = Some(due.unwrap_or(GO_ON).min(GO_ON));
+                        continue;
+                    }
                     tracing::info!(
                         broker = link.key,
                         virtual_host = name,
