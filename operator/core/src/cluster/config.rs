@@ -1,6 +1,7 @@
 //! RabbitMQ's configuration.
 
 use std::fmt::Write;
+use std::ops::RangeInclusive;
 
 use entente_crds::Broker;
 
@@ -16,11 +17,19 @@ pub const TLS_DIRECTORY: &str = "/etc/entente/tls";
 /// Mount point of the definitions that RabbitMQ imports at each start.
 pub const ADMIN_DIRECTORY: &str = "/etc/entente/admin";
 
+/// How often a quorum queue may publish its depth, in milliseconds: below, a few hundred queues keep a node busy; above, nobody scales by it.
+pub const TICKS: RangeInclusive<u64> = 500..=60_000;
+const TICK: u64 = 1_000;
+
 /// Settings without a name in `rabbitmq.conf`, as Erlang terms.
 ///
-/// Depth of a quorum queue is published each tick. RabbitMQ's own 5 s would make the autoscaler
-/// act on what was.
-pub const ADVANCED_CONFIG: &str = "[{rabbit, [{quorum_tick_interval, 1000}]}].\n";
+/// Depth of a quorum queue is published each tick. RabbitMQ's own 5 s would make the autoscaler act on what was.
+pub fn advanced(broker: &Broker) -> String {
+    // Another one is refused before.
+    let declared = broker.spec.quorum_tick_interval.as_ref().and_then(|tick| tick.as_millis().ok());
+    let tick = declared.unwrap_or(TICK).clamp(*TICKS.start(), *TICKS.end());
+    format!("[{{rabbit, [{{quorum_tick_interval, {tick}}}]}}].\n")
+}
 
 /// Lines of `rabbitmq.conf`, without `spec.additionalConfig`. `storage` is the size that volumes were made with.
 pub fn settings(broker: &Broker, identity: Identity<'_>, storage: &str) -> Vec<(String, String)> {

@@ -14,7 +14,7 @@ use crate::subset;
 pub fn build(broker: &Broker, identity: Identity<'_>, inputs: &Inputs<'_>) -> ConfigMap {
     let data = BTreeMap::from([
         (names::CONFIG_KEY.to_owned(), config::text(broker, identity, inputs)),
-        (names::ADVANCED_CONFIG_KEY.to_owned(), config::ADVANCED_CONFIG.to_owned()),
+        (names::ADVANCED_CONFIG_KEY.to_owned(), config::advanced(broker)),
         (names::PLUGINS_KEY.to_owned(), channels::enabled_plugins(broker.spec.channels)),
         (names::REPLICAS_KEY.to_owned(), broker.spec.replicas.to_string()),
     ]);
@@ -28,7 +28,7 @@ pub fn build(broker: &Broker, identity: Identity<'_>, inputs: &Inputs<'_>) -> Co
 pub fn restart_hash(broker: &Broker, identity: Identity<'_>, inputs: &Inputs<'_>) -> String {
     subset::digest(&json!([
         config::text(broker, identity, inputs),
-        config::ADVANCED_CONFIG,
+        config::advanced(broker),
         channels::enabled_plugins(broker.spec.channels)
     ]))
 }
@@ -38,6 +38,7 @@ mod tests {
     use super::*;
     use crate::cluster::testing::{broker, inputs};
     use entente_crds::BrokerSpec;
+    use entente_crds::text::DurationText;
 
     fn hash(change: impl FnOnce(&mut BrokerSpec)) -> String {
         let main = broker("main", "messaging", change);
@@ -52,9 +53,17 @@ mod tests {
         assert_eq!(map.data.unwrap()[names::REPLICAS_KEY], "5");
     }
 
+    /// Otherwise a new operator would restart every Broker.
+    #[test]
+    fn the_default_tick_is_written_as_ever() {
+        let main = broker("main", "messaging", |_| {});
+        assert_eq!(config::advanced(&main), "[{rabbit, [{quorum_tick_interval, 1000}]}].\n");
+    }
+
     #[test]
     fn another_configuration_restarts() {
         assert_ne!(hash(|_| {}), hash(|spec| spec.channels.mqtt = true));
+        assert_ne!(hash(|_| {}), hash(|spec| spec.quorum_tick_interval = Some(DurationText("5s".into()))));
         assert_ne!(hash(|_| {}), hash(|spec| spec.additional_config = Some("heartbeat = 10".into())));
     }
 }

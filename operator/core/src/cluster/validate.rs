@@ -6,11 +6,12 @@ use std::fmt::Display;
 
 use entente_crds::broker::{BrokerSpec, NamespacesFrom, TlsMode};
 use entente_crds::condition::reasons;
+use entente_crds::text::DurationText;
 use entente_crds::{Broker, broker};
 use k8s_openapi::api::apps::v1::StatefulSet;
 
 use super::names::identity;
-use super::{additional_config, quantity, stateful_set};
+use super::{additional_config, config, quantity, stateful_set};
 
 /// Why a Broker is not served.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +46,7 @@ pub fn validate(broker: &Broker) -> Result<(), Refusal> {
         limits,
         orphan_retention,
         external: _,
+        quorum_tick_interval,
         additional_config,
     } = &broker.spec;
     let name = broker.metadata.name.as_deref().unwrap_or_default();
@@ -80,6 +82,10 @@ pub fn validate(broker: &Broker) -> Result<(), Refusal> {
     validate_limits(limits, &mut problems);
     if let Err(error) = orphan_retention.as_millis() {
         problems.add(format!("orphanRetention: {error}"));
+    }
+    let is_tick = |tick: &DurationText| tick.as_millis().is_ok_and(|tick| config::TICKS.contains(&tick));
+    if !quorum_tick_interval.as_ref().is_none_or(is_tick) {
+        problems.add("quorumTickInterval is a duration from 500ms to 1m");
     }
     if additional_config.as_ref().is_some_and(|text| text.len() > CONFIG_LIMIT) {
         problems.add("additionalConfig has at most 8192 characters");
@@ -184,7 +190,7 @@ mod tests {
     use crate::cluster::names::identity;
     use crate::cluster::testing::{broker, inputs};
     use entente_crds::queue::LocalRef;
-    use entente_crds::text::{ByteSize, DurationText};
+    use entente_crds::text::ByteSize;
     use k8s_openapi::api::core::v1::Toleration;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
@@ -220,6 +226,9 @@ mod tests {
         refused("limits.queues", |spec| spec.limits.queues = Some(-1));
         refused("limits.connections", |spec| spec.limits.connections = Some(1_000_001));
         refused("limits.bytes", |spec| spec.limits.bytes = Some(ByteSize("x".into())));
+        for tick in ["soon", "499ms", "61s"] {
+            refused("quorumTickInterval", |spec| spec.quorum_tick_interval = Some(DurationText(tick.into())));
+        }
         refused("orphanRetention", |spec| spec.orphan_retention = DurationText("soon".into()));
         refused("additionalConfig", |spec| spec.additional_config = Some("listeners.tcp = 1".into()));
         refused("8192", |spec| spec.additional_config = Some("#".repeat(8193)));

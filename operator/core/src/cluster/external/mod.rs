@@ -95,6 +95,7 @@ pub fn problems(spec: &BrokerSpec) -> Vec<String> {
         limits: _,
         orphan_retention: _,
         external,
+        quorum_tick_interval,
         additional_config,
     } = spec;
     let Some(external) = external else { return Vec::new() };
@@ -116,6 +117,7 @@ pub fn problems(spec: &BrokerSpec) -> Vec<String> {
         ("channels", *channels != Channels::default()),
         ("placement", *placement != Placement::default()),
         ("disruption", *disruption != Disruption::default()),
+        ("quorumTickInterval", quorum_tick_interval.is_some()),
         ("additionalConfig", additional_config.is_some()),
     ];
     let set: Vec<&str> = of_nodes.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect();
