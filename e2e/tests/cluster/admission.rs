@@ -43,7 +43,7 @@ async fn webhook_answers(scene: &Scene) -> Result<String> {
     Ok(until("the webhook refuses", seconds(60), async || try_wrong_filter(scene).await).await?.0)
 }
 
-async fn scale(cluster: &Cluster, replicas: i32) -> Result<()> {
+pub(super) async fn scale(cluster: &Cluster, replicas: i32) -> Result<()> {
     let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
     cluster.deployments().patch(OPERATOR, &PatchParams::default(), &patch).await?;
     Ok(())

@@ -23,6 +23,7 @@ mod order_of_deletion;
 mod orphans;
 mod partitions;
 mod planned;
+mod promises;
 mod queue;
 mod quota;
 mod redrive;
