@@ -87,6 +87,9 @@ pub struct RunSettings {
     /// Measure the assurances of ServiceContracts by probes.
     #[arg(long, env = "ENTENTE_PROBES", default_value_t = true, action = clap::ArgAction::Set)]
     pub probes: bool,
+    /// Check messages of ServiceContracts that ask for it.
+    #[arg(long, env = "ENTENTE_CHECKS", default_value_t = true, action = clap::ArgAction::Set)]
+    pub checks: bool,
     /// Serve the documents of ServiceContracts beside the metrics: whoever reaches them reads the contracts of every namespace.
     #[arg(long, env = "ENTENTE_DOCUMENTS", default_value_t = false, action = clap::ArgAction::Set)]
     pub documents: bool,

@@ -11,6 +11,7 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::Store;
 
+use super::checks::{self, Checks};
 use super::clock::Clock;
 use super::probes::Probes;
 use super::schemas::Assessed;
@@ -34,24 +35,42 @@ pub struct ContractContext {
     pub clock: Clock,
     /// The probes.
     pub probes: Probes,
-    /// Whether there are to be any.
+    /// Checks of messages.
+    pub checks: Checks,
+    /// Whether there are to be any probes.
     pub probing: bool,
+    /// Whether messages may be checked.
+    pub checking: bool,
     /// How often each contract is looked at.
     pub resync: Duration,
 }
 
 impl ContractContext {
     /// A controller's beginning.
-    pub fn new(shared: Arc<Shared>, clients: Store<Client>, resync: Duration, probing: bool) -> Self {
+    pub fn new(shared: Arc<Shared>, clients: Store<Client>, resync: Duration) -> Self {
         Self {
             objects: Context::new(shared),
             clients,
             assessed: Assessed::default(),
             clock: Clock::default(),
             probes: Probes::default(),
-            probing,
+            checks: Checks::default(),
+            probing: false,
+            checking: false,
             resync,
         }
+    }
+
+    /// Whether assurances are measured by probes.
+    #[must_use]
+    pub fn measuring(self, probing: bool) -> Self {
+        Self { probing, ..self }
+    }
+
+    /// Whether messages are checked.
+    #[must_use]
+    pub fn checking(self, checking: bool) -> Self {
+        Self { checking, ..self }
     }
 }
 
@@ -85,6 +104,7 @@ impl Visitor for ContractContext {
         self.clock.forget(&contract.uid().unwrap_or_default());
         told::forget(self.shared(), contract);
         measured::forget(self, contract).await;
+        checks::forget(self, contract).await;
         Ok(done)
     }
 }

@@ -13,7 +13,7 @@ use jiff::SignedDuration;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
-use super::{ContractContext, measured, told, usage};
+use super::{ContractContext, checks, measured, told, usage};
 use crate::objects::reconcile::{Error, OUTAGE, reconcile};
 use crate::objects::writes;
 
@@ -39,11 +39,13 @@ pub async fn visit(contract: &ServiceContract, ctx: &ContractContext) -> Result<
     let looked = conduct(&contract.spec, rules, &last.versions, &Surroundings { assessments, uses, jumped }, now);
     let mut status = with_versions(last.clone(), looked.versions);
     status.assurances = measured::measured(&contract, ctx, now).await;
+    checks::checked(&contract, ctx, &mut status.versions, now).await;
     if status != last {
         // Before the broker is changed, which follows the states that are stored.
         writes::report_unchanged(&ctx.objects, &ctx.objects.written, &contract, status.clone()).await?;
         told::moved(&ctx.objects, &contract, &looked.moves);
         told::rehearsed(&ctx.objects, &contract, &last.versions, &status.versions);
+        checks::tell(&ctx.objects, &contract, &last.versions, &status.versions);
     }
     ctx.clock.keep(&uid, reading);
     let contract = ctx.objects.written.refresh(&contract);

@@ -183,6 +183,7 @@ pub fn recorded(name: &str, record: &Record, before: Option<&VersionStatus>) -> 
         watched_since: before.and_then(|before| before.watched_since.clone()),
         brownouts: before.map(|before| before.brownouts.clone()).unwrap_or_default(),
         use_: before.and_then(|before| before.use_.clone()),
+        checks: before.and_then(|before| before.checks.clone()),
     }
 }
 
