@@ -56,6 +56,7 @@ pub enum LogFormat {
 
 /// Settings of `run`.
 #[derive(Clone, Debug, Args)]
+#[allow(clippy::struct_excessive_bools)] // each is a switch of its own
 pub struct RunSettings {
     /// The operator's own namespace: the leader election's Lease is there.
     #[arg(long, env = "ENTENTE_NAMESPACE")]

@@ -77,7 +77,9 @@ struct Running {
 /// Puts into the versions' status what was counted. Where a contract has checks, its messages are looked at from now on.
 pub async fn checked(contract: &ServiceContract, ctx: &ContractContext, versions: &mut [VersionStatus], now: Timestamp) {
     let Some(Declared { messages_per_minute }) = contract.spec.checks.clone().filter(|_| ctx.checking) else {
-        versions.iter_mut().for_each(|version| version.checks = None);
+        for version in versions {
+            version.checks = None;
+        }
         forget(ctx, contract).await;
         return;
     };
