@@ -9,8 +9,10 @@ use crate::grant::Grant;
 use crate::queue::BrokerRef;
 use crate::text::DurationText;
 
+mod checks;
 mod refused;
 
+pub use checks::{Checks, LastViolation, VersionChecks};
 pub use refused::{RefusedUser, VersionRefused};
 
 /// What a service promises of its messages, in versions.
@@ -75,6 +77,9 @@ pub struct ServiceContractSpec {
     /// What the service is measured by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assurances: Option<Assurances>,
+    /// Whether messages are looked at, and how many: a sample is checked against its version's schema. Without it none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checks: Option<Checks>,
     /// Other namespaces that may depend on this contract. Its own always may.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
@@ -488,6 +493,9 @@ pub struct VersionStatus {
     /// Attempts to use it that were refused, since it began to end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<VersionRefused>,
+    /// What came of checks of its messages (absent where none are made).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checks: Option<VersionChecks>,
 }
 
 /// One brown-out of a version. Its dates are those that were announced.

@@ -1,5 +1,5 @@
-//! Figures for Prometheus. Labels come from closed sets: no object's name is one, but for versions of contracts that end, of which
-//! there are few, and whose dependents must be told by name.
+//! Figures for Prometheus. Labels come from closed sets: no object's name is one, but for versions of contracts that end, and of
+//! contracts that ask for figures: there are few, and somebody must be told by name.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -92,6 +92,19 @@ pub struct Assured {
     pub assurance: &'static str,
 }
 
+/// What came of checks of a version's messages.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Checked {
+    /// The contract's namespace.
+    pub namespace: String,
+    /// The contract.
+    pub contract: String,
+    /// The version.
+    pub version: String,
+    /// `conforms`, `violates` or `unchecked`.
+    pub outcome: &'static str,
+}
+
 /// All figures of the operator.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -128,6 +141,8 @@ pub struct Metrics {
     pub probe_seconds: Histogram,
     /// Whether a contract keeps what it is measured by.
     pub assured: Family<Assured, Gauge>,
+    /// Messages that were looked at, by contracts that ask for it.
+    pub checked: Family<Checked, Counter>,
     /// Answers of the admission webhook.
     pub admissions: Family<Admission, Counter>,
     /// Time of an answer of the admission webhook in seconds.
@@ -158,6 +173,7 @@ impl Default for Metrics {
         let probes = Family::<ProbeOutcome, Counter>::default();
         let probe_seconds = Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0]);
         let assured = Family::<Assured, Gauge>::default();
+        let checked = Family::<Checked, Counter>::default();
         let admissions = Family::default();
         let admission_seconds = Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5]);
         let leader = Gauge::default();
@@ -197,6 +213,7 @@ impl Default for Metrics {
         registry.register("probes", "Probes that measure the assurances of contracts", probes.clone());
         registry.register("probe_seconds", "Time until a probe was back in seconds", probe_seconds.clone());
         registry.register("contract_assurance_met", "1 while a contract keeps what it is measured by", assured.clone());
+        registry.register("contract_messages_checked", "Messages that were looked at, by contracts with checks", checked.clone());
         registry.register("admission_reviews", "Answers of the admission webhook", admissions.clone());
         registry.register(
             "admission_seconds",
@@ -222,6 +239,7 @@ impl Default for Metrics {
             probes,
             probe_seconds,
             assured,
+            checked,
             admissions,
             admission_seconds,
             leader,

@@ -56,6 +56,7 @@ pub enum LogFormat {
 
 /// Settings of `run`.
 #[derive(Clone, Debug, Args)]
+#[allow(clippy::struct_excessive_bools)] // each is a switch of its own
 pub struct RunSettings {
     /// The operator's own namespace: the leader election's Lease is there.
     #[arg(long, env = "ENTENTE_NAMESPACE")]
@@ -87,6 +88,9 @@ pub struct RunSettings {
     /// Measure the assurances of ServiceContracts by probes.
     #[arg(long, env = "ENTENTE_PROBES", default_value_t = true, action = clap::ArgAction::Set)]
     pub probes: bool,
+    /// Check messages of ServiceContracts that ask for it.
+    #[arg(long, env = "ENTENTE_CHECKS", default_value_t = true, action = clap::ArgAction::Set)]
+    pub checks: bool,
     /// Serve the documents of ServiceContracts beside the metrics: whoever reaches them reads the contracts of every namespace.
     #[arg(long, env = "ENTENTE_DOCUMENTS", default_value_t = false, action = clap::ArgAction::Set)]
     pub documents: bool,

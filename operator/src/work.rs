@@ -125,9 +125,8 @@ pub async fn work(settings: RunSettings, client: Client, metrics: Metrics, halte
     });
     let wake_clients = select(wake_clients, of_contracts);
     let contracts = reflector::store::<ServiceContract>();
-    let subscribed = subscriptions.0.clone();
-    let contract_context =
-        Arc::new(ContractContext::new(context(), clients.0.clone(), subscribed, settings.resync, settings.probes));
+    let contract_context = ContractContext::new(context(), clients.0.clone(), subscriptions.0.clone(), settings.resync);
+    let contract_context = Arc::new(contract_context.measuring(settings.probes).checking(settings.checks));
     controllers.spawn(visits::run(contract_context, contracts, unbounded(woken.contracts), changes.stream(), halt()));
     controllers.spawn(visits::run(client_context, clients, wake_clients, changes.stream(), halt()));
     controllers.spawn(visits::run(Context::new(context()), topics, unbounded(woken.topics), changes.stream(), halt()));

@@ -195,6 +195,8 @@ values() {
   check "documents are served where that is asked for" '[one("Deployment").spec.template.spec.containers[0].env[] | select(.name == "ENTENTE_DOCUMENTS").value] == ["true"]'
   render --set probes.enabled=false
   check "probes are switched off where that is asked for" '[one("Deployment").spec.template.spec.containers[0].env[] | select(.name == "ENTENTE_PROBES").value] == ["false"]'
+  render --set checks.enabled=false
+  check "messages are not checked where that is asked for" '[one("Deployment").spec.template.spec.containers[0].env[] | select(.name == "ENTENTE_CHECKS").value] == ["false"]'
   render --set operator.otlpEndpoint=http://collector:4318 --set operator.podLabels.team=a
   check "traces go where they are told" '[one("Deployment").spec.template.spec.containers[0].env[] | select(.name == "OTEL_EXPORTER_OTLP_ENDPOINT").value] == ["http://collector:4318"]'
 }

@@ -293,6 +293,7 @@ async fn a_version_in_use_is_retired_with_a_reason_after_its_notice() -> Result<
     scene("abandoned", async |scene| {
         contracts(scene).create_ready(NAME, spec(&two_versions())).await?;
         subscribe(scene, "mail", "v1").await?;
+        subscribe(scene, "other", "v2").await?;
         let access = |name: &str, version: &str| json!({"name": name, "contractRef": reference(version), "verbs": ["Send"]});
         client::create(scene, "stays", json!({"access": [access("old", "v1")]})).await?;
         client::create(scene, "moved", json!({"access": [access("old", "v1"), access("new", "v2")]})).await?;

@@ -7,6 +7,7 @@ mod assurances;
 mod at_rest;
 mod brownouts;
 mod chaos;
+mod checks;
 mod client;
 mod contracts;
 mod crash;

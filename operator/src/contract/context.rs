@@ -11,6 +11,7 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::Store;
 
+use super::checks::{self, Checks};
 use super::clock::Clock;
 use super::probes::Probes;
 use super::refused::Waiting;
@@ -39,21 +40,19 @@ pub struct ContractContext {
     pub refused: Waiting,
     /// The probes.
     pub probes: Probes,
-    /// Whether there are to be any.
+    /// Checks of messages.
+    pub checks: Checks,
+    /// Whether there are to be any probes.
     pub probing: bool,
+    /// Whether messages may be checked.
+    pub checking: bool,
     /// How often each contract is looked at.
     pub resync: Duration,
 }
 
 impl ContractContext {
     /// A controller's beginning.
-    pub fn new(
-        shared: Arc<Shared>,
-        clients: Store<Client>,
-        subscriptions: Store<Subscription>,
-        resync: Duration,
-        probing: bool,
-    ) -> Self {
+    pub fn new(shared: Arc<Shared>, clients: Store<Client>, subscriptions: Store<Subscription>, resync: Duration) -> Self {
         Self {
             objects: Context::new(shared),
             clients,
@@ -62,9 +61,23 @@ impl ContractContext {
             clock: Clock::default(),
             refused: Waiting::default(),
             probes: Probes::default(),
-            probing,
+            checks: Checks::default(),
+            probing: false,
+            checking: false,
             resync,
         }
+    }
+
+    /// Whether assurances are measured by probes.
+    #[must_use]
+    pub fn measuring(self, probing: bool) -> Self {
+        Self { probing, ..self }
+    }
+
+    /// Whether messages are checked.
+    #[must_use]
+    pub fn checking(self, checking: bool) -> Self {
+        Self { checking, ..self }
     }
 }
 
@@ -100,6 +113,7 @@ impl Visitor for ContractContext {
         self.refused.forget(&uid);
         told::forget(self.shared(), contract);
         measured::forget(self, contract).await;
+        checks::forget(self, contract).await;
         Ok(done)
     }
 }

@@ -69,7 +69,8 @@ pub async fn forget(ctx: &ContractContext, contract: &ServiceContract) {
     }
 }
 
-async fn place(contract: &ServiceContract, ctx: &ContractContext) -> Option<(Arc<Link>, Arc<Host>)> {
+/// The way to the broker that has a contract.
+pub(super) async fn place(contract: &ServiceContract, ctx: &ContractContext) -> Option<(Arc<Link>, Arc<Host>)> {
     let home = contract.home(&ctx.objects.shared).ok()?;
     let link = ctx.objects.shared.links.get(&home.broker).await.ok()?;
     let host = link.host(&home.virtual_host);

@@ -4,6 +4,7 @@
 //! its next step, and write the states, refused by the API server if somebody else wrote meanwhile; then the pipeline of
 //! [`crate::objects`] makes the broker as the states say. What is decided is in `entente_core::contract`.
 
+mod checks;
 mod clock;
 mod context;
 pub mod dependents;

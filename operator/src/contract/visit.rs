@@ -13,7 +13,7 @@ use jiff::SignedDuration;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 
-use super::{ContractContext, measured, refused, told, usage};
+use super::{ContractContext, checks, measured, refused, told, usage};
 use crate::objects::reconcile::{Error, OUTAGE, reconcile};
 use crate::objects::writes;
 
@@ -39,6 +39,7 @@ pub async fn visit(contract: &ServiceContract, ctx: &ContractContext) -> Result<
     let looked = conduct(&contract.spec, rules, &last.versions, &Surroundings { assessments, uses, jumped }, now);
     let mut status = with_versions(last.clone(), looked.versions);
     status.assurances = measured::measured(&contract, ctx, now).await;
+    checks::checked(&contract, ctx, &mut status.versions, now).await;
     let (news, counted) = refused::count(&contract, ctx, &mut status.versions).await;
     if status != last {
         // Before the broker is changed, which follows the states that are stored.
@@ -50,6 +51,7 @@ pub async fn visit(contract: &ServiceContract, ctx: &ContractContext) -> Result<
         told::refused(&ctx.objects, &contract, &status.versions, &news);
         told::moved(&ctx.objects, &contract, &looked.moves);
         told::rehearsed(&ctx.objects, &contract, &last.versions, &status.versions);
+        checks::tell(&ctx.objects, &contract, &last.versions, &status.versions);
     }
     ctx.clock.keep(&uid, reading);
     let contract = ctx.objects.written.refresh(&contract);

@@ -11,6 +11,7 @@ use entente_core::client::users::{ObservedUser, UserAction};
 use entente_core::topology::affected::touched;
 use entente_core::topology::foundation::{self, NotOurs};
 use entente_core::topology::model::VirtualHost;
+use entente_core::topology::names::Owner;
 use entente_core::topology::plan::{Action, Plan};
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -231,6 +232,11 @@ impl Link {
             host.note_granted();
         }
         self.run(host, &plan).await
+    }
+
+    /// Wakes the object that something in a virtual host belongs to.
+    pub fn wake(&self, host: &Host, owner: &Owner) {
+        self.wakers.wake(&host.name, owner);
     }
 
     /// Runs a plan in order. Stops after the step in which something failed; what succeeded is noted.

@@ -11,6 +11,7 @@
 pub mod address;
 mod backoff;
 mod connection;
+pub mod content;
 mod error;
 mod events;
 mod message;

@@ -4,7 +4,7 @@
 //! engine: [`json_schema`], [`avro`], [`protobuf`], and for what cannot be read, a hash.
 //!
 //! What a whole ServiceContract comes to is in [`spec`] (its rules), [`kept`] (schemas in ConfigMaps), [`schemas`] and [`ranks`] (its versions compared), [`conduct`] (their
-//! states), [`brownouts`] (rehearsals of their end), [`assurances`] (what they are measured by), [`offer`] and [`object`] (the broker's part), [`usage`] (who uses them), [`refusals`] (who tried to and was refused), [`reference`](mod@reference) and [`notice`](mod@notice) (those who depend on them).
+//! states), [`brownouts`] (rehearsals of their end), [`assurances`] (what they are measured by), [`checks`] (whether messages are as promised), [`offer`] and [`object`] (the broker's part), [`usage`] (who uses them), [`refusals`] (who tried to and was refused), [`reference`](mod@reference) and [`notice`](mod@notice) (those who depend on them).
 //!
 //! - What an engine cannot prove compatible counts as incompatible, and the change says so ([`Effect::Unproven`]).
 //! - Schemas are written by others: their size, nesting and number of parts are bounded, and so is the work done on them.
@@ -13,6 +13,7 @@
 pub mod assurances;
 pub mod avro;
 pub mod brownouts;
+pub mod checks;
 pub mod conduct;
 pub mod documents;
 mod error;

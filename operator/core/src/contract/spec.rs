@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use entente_crds::ServiceContract;
-use entente_crds::service_contract::{ConfigMapKey, DesiredState, Lifecycle, MessageSchema, ServiceContractSpec, Version};
+use entente_crds::service_contract::{
+    Checks, ConfigMapKey, DesiredState, Lifecycle, MessageSchema, ServiceContractSpec, Version,
+};
 
 use super::brownouts;
 use super::lifecycle::Rules;
@@ -27,6 +29,7 @@ pub fn validate(contract: &ServiceContract) -> Result<Rules, Refusal> {
         operations,
         versions,
         assurances,
+        checks,
         grants: _, // they concern Subscriptions and Clients
     } = &contract.spec;
     let mut problems = Vec::new();
@@ -56,6 +59,11 @@ pub fn validate(contract: &ServiceContract) -> Result<Rules, Refusal> {
     }
     if let Some(Err(problem)) = assurances.as_ref().map(super::assurances::targets) {
         problems.push(problem);
+    }
+    if let Some(Checks { messages_per_minute }) = checks
+        && !(1..=100).contains(messages_per_minute)
+    {
+        problems.push("checks.messagesPerMinute: from 1 to 100".to_owned());
     }
     refuse_if_any(&problems)?;
     rules.ok_or_else(|| Refusal { reason: entente_crds::condition::reasons::INVALID, message: "lifecycle".to_owned() })
@@ -170,5 +178,14 @@ mod tests {
         contract.spec.assurances = None;
         contract.spec.lifecycle.brownouts = serde_json::from_value(json!([{"beforeSunset": "1m", "lasts": "2m"}])).unwrap();
         assert!(refused(&contract).contains("lifecycle.brownouts"));
+    }
+
+    #[test]
+    fn a_sample_has_bounds() {
+        let mut contract = contract(json!([version("v1", "Active", json!({}))]));
+        for (messages_per_minute, fits) in [(0, false), (1, true), (100, true), (101, false)] {
+            contract.spec.checks = Some(Checks { messages_per_minute });
+            assert_eq!(validate(&contract).is_ok(), fits, "{messages_per_minute}");
+        }
     }
 }

@@ -184,6 +184,7 @@ pub fn recorded(name: &str, record: &Record, before: Option<&VersionStatus>) -> 
         brownouts: before.map(|before| before.brownouts.clone()).unwrap_or_default(),
         use_: before.and_then(|before| before.use_.clone()),
         refused: before.and_then(|before| before.refused.clone()),
+        checks: before.and_then(|before| before.checks.clone()),
     }
 }
 

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::conditions::whole_second;
 use crate::topology::model::DestinationKind;
-use crate::topology::names::{contract_exchange, contract_outlet, exchange_address};
+use crate::topology::names::{contract_exchange, contract_outlet, exchange_address, is_check_queue};
 use crate::topology::observed::{Counts, ObservedVirtualHost};
 
 /// Somebody who may be sending.
@@ -58,7 +58,8 @@ fn queues<'a>(contract: &str, version: &Version, observed: &'a ObservedVirtualHo
         version.messages.iter().map(|message| contract_outlet(contract, &version.name, &message.operation)).collect();
     let mut queues = BTreeSet::new();
     for binding in &observed.bindings {
-        if binding.destination_kind == DestinationKind::Queue && outlets.contains(&binding.source) {
+        let is_sample = is_check_queue(&binding.destination);
+        if binding.destination_kind == DestinationKind::Queue && !is_sample && outlets.contains(&binding.source) {
             queues.insert(binding.destination.as_str());
         }
     }
@@ -129,6 +130,20 @@ mod tests {
         let counts = Counts { ready: 3, unacknowledged: 2, consumers: 4 };
         let seen = seen(&observed(Some(counts)), None).unwrap();
         assert_eq!((seen.subscriptions, seen.consumers, seen.backlog, seen.producers), (1, 4, 5, None));
+    }
+
+    #[test]
+    fn a_sample_that_is_checked_is_nobodys_use() {
+        let mut observed = observed(Some(Counts { ready: 3, ..Counts::default() }));
+        let before = seen(&observed, None);
+        let name = crate::topology::names::check_queue("orders", "placed");
+        observed.note(&Action::DeclareQueue(QueueDeclaration {
+            name: name.clone(),
+            kind: QueueKind::Quorum,
+            arguments: Arguments::new(),
+        }));
+        observed.note(&Action::Bind(Binding::new("contract.orders.v1.placed.out", &name, &name)));
+        assert_eq!(seen(&observed, None), before);
     }
 
     #[test]

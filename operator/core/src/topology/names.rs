@@ -8,8 +8,10 @@
 //! | Queue `q` | `q`, `q.dead` | `queue.q` | `entente.queue.q`, `entente.closed.q` |
 //! | Queue `q` with `partitions` | `part.q.0`, `part.q.1`, …, `q.dead` | `queue.q`, `part.q` | the same |
 //! | Topic `t` | `topic.t.dead`, `topic.t.retained` | `topic.t`, `topic.t.dead` | `entente.topic.t`, `entente.queue.topic.t.retained` |
-//! | ServiceContract `c` with version `v` and operation `o` | | `contract.c.v.o`, `contract.c.v.o.out` | |
+//! | ServiceContract `c` with version `v` and operation `o` | (`entente.check.c.o`) | `contract.c.v.o`, `contract.c.v.o.out` | |
 //! | Subscription `s` of namespace `n` | `subscription.n.s`, `subscription.n.s.dead` | | `entente.queue.subscription.n.s` |
+//!
+//! What is in brackets is nobody's: it is made beside its object, and goes by itself.
 //!
 //! While the past is replayed into a Subscription's queue, there are besides the exchanges `subscription.n.s.past` and
 //! `subscription.n.s.seam` and the stream `subscription.n.s.seam`, see [`crate::subscription::replay`].
@@ -108,6 +110,23 @@ pub fn contract_outlet(contract: &str, version: &str, operation: &str) -> String
 }
 
 const OUTLET_SUFFIX: &str = ".out";
+
+const CHECK: &str = "entente.check.";
+
+/// Name of the queue for the sample of a contract's operation that is checked. It is nobody's: no Client may read it, and it is no use.
+pub fn check_queue(contract: &str, operation: &str) -> String {
+    format!("{}{operation}", check_queues(contract))
+}
+
+/// Beginning of the names of all such queues of a contract, and of nothing else.
+pub fn check_queues(contract: &str) -> String {
+    format!("{CHECK}{contract}.")
+}
+
+/// Whether a queue holds a sample that is checked.
+pub fn is_check_queue(name: &str) -> bool {
+    name.starts_with(CHECK)
+}
 
 /// Name of the stream with what a Topic has kept.
 pub fn retained(topic: &str) -> String {
@@ -333,7 +352,8 @@ mod tests {
     #[test]
     fn names_of_nobody_have_no_owner() {
         let parts = ["part.q.x", "part.q.01", "part.q.-1", "part.q.1.dead", "part.q.", "q.part.1"];
-        let others = ["entente.dead-letters", "a.b.c", "subscription.a.b.dead.dead", "entente.events.x"];
+        let others =
+            ["entente.dead-letters", "a.b.c", "subscription.a.b.dead.dead", "entente.events.x", "entente.check.orders.placed"];
         for name in parts.into_iter().chain(others) {
             assert_eq!(Owner::of_queue(name), None, "{name}");
         }

@@ -20,7 +20,8 @@ use tokio::task::JoinHandle;
 use crate::links::host::Host;
 use crate::links::{Link, Links};
 use crate::metrics::Metrics;
-use prober::{Prober, Record, carry_out};
+pub use prober::{Done, carry_out};
+use prober::{Prober, Record};
 
 /// Nobody asked for so long: whoever did is gone.
 const FORGOTTEN: Duration = Duration::from_mins(10);

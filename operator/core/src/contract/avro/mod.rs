@@ -3,9 +3,13 @@
 //! Where implementations differ, the stricter one counts: full names, logical types, every branch of a union. Record types are
 //! compared once for each pair, so that schemas that refer to themselves come to an end.
 
+mod datum;
 mod message;
+mod messages;
 mod resolve;
 mod schema;
+
+pub use self::messages::Messages;
 
 use serde_json::Value;
 

@@ -13,6 +13,7 @@ mod changes;
 mod decimal;
 mod finding;
 mod history;
+mod judge;
 mod members;
 mod node;
 mod own;
@@ -23,6 +24,7 @@ mod sample;
 mod validate;
 
 pub use self::history::History;
+pub use self::judge::Judge;
 
 use serde_json::Value;
 

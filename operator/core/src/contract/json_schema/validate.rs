@@ -110,8 +110,11 @@ const MOST_DEPTH: usize = 500;
 
 impl Validator<'_> {
     pub fn valid(&mut self, id: Id, value: &Value) -> Option<bool> {
-        *self.steps += 1;
         if *self.steps > self.most || self.depth > MOST_DEPTH {
+            return None;
+        }
+        *self.steps = self.steps.saturating_add(cost(&self.nodes[id], value));
+        if *self.steps > self.most {
             return None;
         }
         self.depth += 1;
@@ -180,7 +183,7 @@ impl Validator<'_> {
         if length < node.min_items || node.max_items.is_some_and(|max| length > max) {
             return Some(false);
         }
-        if node.unique && list.iter().enumerate().any(|(at, a)| list[..at].iter().any(|b| equal(a, b))) {
+        if node.unique && has_twice(list) {
             return Some(false);
         }
         let mut answers = Vec::new();
@@ -238,6 +241,41 @@ impl Validator<'_> {
             }
         }
         all(answers)
+    }
+}
+
+/// Values that are compared one by one. Of more, keys are: a stranger's list may be long.
+const FEW: usize = 16;
+
+fn has_twice(list: &[Value]) -> bool {
+    if list.len() <= FEW {
+        return list.iter().enumerate().any(|(at, a)| list[..at].iter().any(|b| equal(a, b)));
+    }
+    let mut seen = std::collections::HashSet::new();
+    !list.iter().all(|value| seen.insert(key(value)))
+}
+
+/// What it takes to put a value before a schema, without what is below: texts are read, and values compared, as long as they are.
+fn cost(node: &Node, value: &Value) -> u64 {
+    let compared = node.keys.is_some() || node.values.is_some();
+    1 + match value {
+        Value::String(text) => text.len() as u64 / 32,
+        Value::Array(_) if node.unique || compared => size(value),
+        Value::Object(_) if compared || !node.dependent_schemas.is_empty() => {
+            size(value) * (1 + node.dependent_schemas.len() as u64)
+        }
+        Value::Object(map) => (node.required.len() + node.dependent_required.len() + node.patterns.len() * map.len()) as u64 / 8,
+        _ => 0,
+    }
+}
+
+/// How large a value is: parts of it, and a little more for long texts.
+fn size(value: &Value) -> u64 {
+    match value {
+        Value::Array(list) => list.iter().map(size).sum::<u64>() + 1,
+        Value::Object(map) => map.iter().map(|(name, value)| size(value) + name.len() as u64 / 32).sum::<u64>() + 1,
+        Value::String(text) => 1 + text.len() as u64 / 32,
+        Value::Null | Value::Bool(_) | Value::Number(_) => 1,
     }
 }
 

@@ -7,9 +7,13 @@ mod compare;
 mod enums;
 mod file;
 mod lexer;
+mod messages;
 mod names;
 mod parser;
 mod scalars;
+mod wire;
+
+pub use self::messages::Messages;
 
 use self::compare::Files;
 use self::file::File;
