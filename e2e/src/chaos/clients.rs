@@ -19,8 +19,9 @@ use crate::wait::{holds, seconds};
 
 /// How long nothing may come until all has come.
 const SILENCE: Duration = Duration::from_secs(3);
-/// How long it may take until all has come.
-const DRAIN: Duration = Duration::from_mins(3);
+/// How long it may take until all has come. A dead letter that did not reach its queue is sent once more after 3 minutes
+/// (RabbitMQ's `dead_letter_worker_publisher_confirm_timeout`).
+const DRAIN: Duration = Duration::from_mins(5);
 
 /// Producers and consumers at work.
 pub struct Clients {
@@ -79,6 +80,7 @@ impl Clients {
                 self.consumers.spawn(consume(
                     destination.queue.clone(),
                     plan.bytes,
+                    destination.settle,
                     Arc::clone(&source),
                     recorder,
                     Arc::clone(&self.deliveries),
@@ -111,9 +113,15 @@ impl Clients {
                 last = (now, Instant::now());
             }
             ensure!(last.1.elapsed() >= SILENCE, "messages still come");
-            for destination in self.plans.iter().flat_map(|plan| &plan.destinations) {
-                let left = scene.messages(&destination.queue).await?;
-                ensure!(left == Some(0), "{} has {left:?}", destination.queue);
+            for queue in self.plans.iter().flat_map(Plan::queues) {
+                let left = scene.messages(queue).await?;
+                ensure!(left == Some(0), "{queue} has {left:?}");
+            }
+            for queue in self.plans.iter().filter_map(|plan| plan.dead_letters_of) {
+                let told = scene.broker.queue(&scene.namespace, queue).await?.unwrap_or_default();
+                // Neither ready nor unacknowledged: on their way to the dead-letter queue.
+                let on_their_way = told["messages_dlx"].as_u64();
+                ensure!(on_their_way == Some(0), "{queue}: {on_their_way:?} dead letters are on their way");
             }
             Ok(true)
         })
