@@ -19,6 +19,8 @@ use crate::wait::{holds, seconds};
 
 /// How long nothing may come until all has come.
 const SILENCE: Duration = Duration::from_secs(3);
+/// The same where there are dead letters: how many are on their way is told up to 5 s late.
+const SILENCE_OF_DEAD: Duration = Duration::from_secs(8);
 /// How long it may take until all has come. A dead letter that did not reach its queue is sent once more after 3 minutes
 /// (RabbitMQ's `dead_letter_worker_publisher_confirm_timeout`).
 const DRAIN: Duration = Duration::from_mins(5);
@@ -106,19 +108,21 @@ impl Clients {
 
     /// Waits until everything that is there has been received: what waits would count as lost.
     async fn drain(&self, scene: &Scene) -> Result<()> {
+        let has_dead = self.plans.iter().any(|plan| plan.dead_letters_of.is_some());
+        let silence = if has_dead { SILENCE_OF_DEAD } else { SILENCE };
         let mut last = (self.deliveries.load(Ordering::Relaxed), Instant::now());
         holds("everything is received", DRAIN, async || {
             let now = self.deliveries.load(Ordering::Relaxed);
             if now != last.0 {
                 last = (now, Instant::now());
             }
-            ensure!(last.1.elapsed() >= SILENCE, "messages still come");
+            ensure!(last.1.elapsed() >= silence, "messages still come");
             for queue in self.plans.iter().flat_map(Plan::queues) {
                 let left = scene.messages(queue).await?;
                 ensure!(left == Some(0), "{queue} has {left:?}");
             }
             for queue in self.plans.iter().filter_map(|plan| plan.dead_letters_of) {
-                let told = scene.broker.queue(&scene.namespace, queue).await?.unwrap_or_default();
+                let told = scene.broker.get(&format!("queues/{}/{queue}", scene.namespace)).await?.unwrap_or_default();
                 // Neither ready nor unacknowledged: on their way to the dead-letter queue.
                 let on_their_way = told["messages_dlx"].as_u64();
                 ensure!(on_their_way == Some(0), "{queue}: {on_their_way:?} dead letters are on their way");

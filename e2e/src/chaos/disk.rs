@@ -25,7 +25,7 @@ const SLOW: &str = "entente-chaos";
 /// Writes to the device in a second. Without a limit, one takes one or two milliseconds.
 const SLOW_WRITES: u32 = 4;
 /// How long a node whose log is damaged may take to run again by itself.
-const COMES_BACK: Duration = Duration::from_secs(60);
+const COMES_BACK: Duration = Duration::from_mins(1);
 /// Bytes that are damaged, or that are missing at the end.
 const DAMAGED: usize = 64;
 
