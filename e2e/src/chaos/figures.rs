@@ -254,7 +254,9 @@ mod tests {
         assert!(figures(false, 3).broken().is_empty());
         assert_eq!(figures(false, 0).broken().len(), 1);
         let mut hasty = figures(true, 0);
-        hasty.cases.values_mut().for_each(|case| case.counts.early = 2);
+        for case in hasty.cases.values_mut() {
+            case.counts.early = 2;
+        }
         assert_eq!(hasty.broken(), ["kill quorum: 2 messages came too early"]);
     }
 }
