@@ -53,7 +53,8 @@ Workloads:
   single-active  a queue with a single active consumer, and one that stands by
   large          a queue with messages of 256 KiB
   priorities     a queue with messages of priority 0 to 31
-  dead-letter    a queue from which one message of 16 is rejected and one fails ten times; both kinds must end in its dead-letter queue
+  dead-letter    a queue from which one message of 16 is rejected and one fails each time;
+                 both kinds must end in its dead-letter queue
   ttl            a queue from which nobody receives: all messages must end in its dead-letter queue, not before 3 s
   classic        a classic queue, messages that are not durable: it must lose some, which shows that the checker sees it
 
