@@ -2,10 +2,13 @@
 # node.sh COMMAND [N]: what can happen to a node.
 #   status [N]   cable, daemons and what the API server says of it
 #   cut N        pulls the cable: packets to and from the node are lost, its pods run on
-#   heal N       plugs it in again
+#   mute N       nothing leaves the node any more; what arrives still does
+#   deafen N     nothing arrives at the node any more; what leaves still does
+#   block N FROM TO…   what node N's pods send from one address to the others is lost
+#   heal N       plugs it in again, and nothing is lost any more
 #   kill N       power failure: everything on the node dies at once
 #   restart N    starts a killed node, or restarts a running one
-# N is 0, 1, 2; node 0 is the host and cannot be cut.
+# N is 0, 1, 2; node 0 is the host and cannot be cut. mute, deafen and block are not for kind.
 set -euo pipefail
 here=$(dirname "${BASH_SOURCE[0]}")
 for part in settings log process deps network controlplane node clean health; do
@@ -13,11 +16,11 @@ for part in settings log process deps network controlplane node clean health; do
   . "$here/lib/$part.sh"
 done
 
-usage() { sed -n '2,8s/^# //p' "${BASH_SOURCE[0]}" >&2; exit 2; }
+usage() { sed -n '2,11s/^# //p' "${BASH_SOURCE[0]}" >&2; exit 2; }
 
 status() {
   local n=$1 link=connected daemon list=
-  if is_cut "$n"; then link="cut off"; fi
+  if is_cut "$n"; then link="cut off"; elif loses "$n"; then link="loses packets"; fi
   for daemon in containerd kubelet proxy; do
     if alive "$daemon$n"; then list+=" $daemon=running"; else list+=" $daemon=dead"; fi
   done
@@ -44,11 +47,14 @@ if [ "$command" = status ] && [ -z "$n" ]; then
   exit 0
 fi
 [[ $n =~ ^[0-9]$ && $n -lt $NODE_COUNT ]] || usage
-if [ "$n" = 0 ] && [[ $command = cut || $command = heal ]]; then die "node 0 is the host: it has no cable; take another node"; fi
+if [ "$n" = 0 ] && [[ $command = cut || $command = mute || $command = deafen ]]; then die "node 0 is the host: it has no cable; take another node"; fi
 case $command in
   status) status "$n" ;;
   cut) cut_node "$n" ;;
-  heal) heal_node "$n" ;;
+  mute) mute_node "$n" ;;
+  deafen) deafen_node "$n" ;;
+  block) shift 2; if [ $# -lt 2 ]; then usage; fi; block "$n" "$@" ;;
+  heal) lose_nothing "$n"; if [ "$n" != 0 ]; then heal_node "$n"; fi ;;
   kill) take_lock && kill_node "$n" ;;
   restart) take_lock && restart "$n" ;;
   *) usage ;;

@@ -42,6 +42,29 @@ cut_node() { ip link set "$(node_veth "$1")" down; }
 heal_node() { ip link set "$(node_veth "$1")" up; }
 is_cut() { [ "$1" != 0 ] && ! ip -o link show "$(node_veth "$1")" up 2>/dev/null | grep -q .; }
 
+# Loss in one direction alone: the node's own firewall drops the packets, those of its pods included.
+mute_node() { lose "$1" POSTROUTING -o eth0; }
+deafen_node() { lose "$1" PREROUTING -i eth0; }
+# block N FROM TO…: what pods of node N send from one address to the others is lost.
+block() {
+  local n=$1 from=$2 to; shift 2
+  for to in "$@"; do lose "$n" FORWARD -s "$from" -d "$to"; done
+}
+
+# lose N CHAIN MATCH…
+lose() {
+  local n=$1 chain=$2; shift 2
+  if in_node "$n" iptables -w -t mangle -N "$LOSS_CHAIN" 2>/dev/null; then in_node "$n" iptables -w -t mangle -A "$LOSS_CHAIN" -j DROP; fi
+  in_node "$n" iptables -w -t mangle -A "$chain" "$@" -j "$LOSS_CHAIN"
+}
+loses() { in_node "$1" iptables-save -t mangle 2>/dev/null | grep -q -- "-j $LOSS_CHAIN\$"; }
+lose_nothing() {
+  local rule
+  in_node "$1" iptables-save -t mangle | sed -n "s/^-A \(.*-j $LOSS_CHAIN\)\$/\1/p" | while read -r -a rule; do
+    in_node "$1" iptables -w -t mangle -D "${rule[@]}"
+  done
+}
+
 # remember_sysctl KEY…, set_sysctl KEY VALUE: down.sh gives every key its former value.
 remember_sysctl() {
   local key value

@@ -35,6 +35,7 @@ PORTS=(2379 2380 6443 10248 10249 10250 10256 10257 10259) # on the host
 # Names of what we create outside our directories: they are what clean.sh looks for.
 NODE_BRIDGE=ent-nodes
 FORWARD_CHAIN=ENTENTE-E2E
+LOSS_CHAIN=$FORWARD_CHAIN-LOSS # clean.sh finds it by its beginning
 CNI_NETWORK=entente-e2e
 CGROUP=entente-e2e
 

@@ -5,14 +5,17 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use futures::future::try_join_all;
 use serde::Serialize;
 
 use super::clients::Clients;
+use super::fault::Fault;
 use super::figures::Figures;
 use super::gaps::Window;
+use super::heal::heal;
 use super::history::Clock;
 use super::judge::judge;
-use super::nemesis::{self, Nemesis};
+use super::nemesis::{Nemeses, Nemesis};
 use super::plan::{Plan, Workload};
 use super::redundancy::{self, BrokerNode, PATIENCE};
 use crate::chance::Chance;
@@ -26,8 +29,8 @@ const AFTER: Duration = Duration::from_secs(1);
 /// What is to be done.
 #[derive(Clone, Debug)]
 pub struct Campaign {
-    /// The kind of failure.
-    pub nemesis: Nemesis,
+    /// The kind of failure, or two at once.
+    pub nemesis: Nemeses,
     /// Who is at work meanwhile.
     pub workloads: Vec<Workload>,
     /// How many failures.
@@ -43,11 +46,13 @@ pub struct Campaign {
 /// One failure, as it went.
 #[derive(Clone, Debug, Serialize)]
 pub struct Round {
-    /// Pod of the node.
+    /// Pod of the node; of two, separated by `+`.
     pub victim: String,
-    /// Where it is.
+    /// Where it is, likewise.
     pub machine: String,
-    /// Milliseconds between strike and repair.
+    /// How, where a failure has several ways.
+    pub way: String,
+    /// Milliseconds between strike and repair, the longer of two.
     pub lasts_ms: u64,
     /// Workloads that had a queue led by the victim.
     pub led: Vec<String>,
@@ -78,7 +83,7 @@ pub async fn run(scene: &Scene, campaign: &Campaign) -> Result<Figures> {
     let mut rounds = Vec::new();
     let outcome = strike_on(scene, campaign, &plans, clock, &mut rounds).await;
     if outcome.is_err() {
-        nemesis::heal(&scene.cluster).await?;
+        heal(&scene.cluster).await?;
     }
     let reconnections = clients.finish(scene).await?;
     fs::write(campaign.directory.join("rounds.json"), serde_json::to_string_pretty(&rounds)? + "\n")?;
@@ -100,14 +105,17 @@ async fn strike_on(scene: &Scene, campaign: &Campaign, plans: &[Plan], clock: Cl
             println!("{}: the time is up after {} of {} rounds", campaign.nemesis, rounds.len(), campaign.rounds);
             break;
         }
-        let round = round(scene, campaign.nemesis, plans, clock, &mut chance).await.with_context(|| format!("round {number}"))?;
+        let round =
+            round(scene, &campaign.nemesis, plans, clock, &mut chance).await.with_context(|| format!("round {number}"))?;
         let took = |from: u64, to: u64| Duration::from_micros(to - from).as_secs_f64();
         println!(
-            "{} {number}/{}: {} on {}, {} ms; all copies back after {:.1} s",
+            "{} {number}/{}: {} on {}, {}{}{} ms; all copies back after {:.1} s",
             campaign.nemesis,
             campaign.rounds,
             round.victim,
             round.machine,
+            round.way,
+            if round.way.is_empty() { "" } else { ", " },
             round.lasts_ms,
             took(round.from, round.restored),
         );
@@ -116,39 +124,69 @@ async fn strike_on(scene: &Scene, campaign: &Campaign, plans: &[Plan], clock: Cl
     Ok(())
 }
 
-async fn round(scene: &Scene, nemesis: Nemesis, plans: &[Plan], clock: Clock, chance: &mut Chance) -> Result<Round> {
+async fn round(scene: &Scene, nemesis: &Nemeses, plans: &[Plan], clock: Clock, chance: &mut Chance) -> Result<Round> {
     whole(scene, plans, seconds(120)).await?;
     while redundancy::refresh(scene).await? {
         whole(scene, plans, seconds(120)).await?;
     }
     planned::settled(&scene.cluster).await?;
-    let victim = choose(scene, nemesis, plans, chance).await?;
-    make_leader(scene, &victim).await?;
-    let fault = nemesis.plan(victim.clone(), chance)?;
+    let mut faults: Vec<Fault> = Vec::new();
+    for kind in nemesis.all() {
+        let struck: Vec<&str> = faults.iter().map(|fault| fault.victim.pod.as_str()).collect();
+        let victim = choose(scene, *kind, plans, &struck, chance).await?;
+        if faults.is_empty() {
+            make_leader(scene, &victim).await?;
+        }
+        faults.push(kind.plan(victim, chance)?);
+    }
     chance.pause(1_000, 3_000).await;
-    fault.prepare(&scene.cluster).await?;
+    for fault in &faults {
+        fault.prepare(&scene.cluster).await?;
+    }
     let leaders = redundancy::leaders(scene).await?;
-    let leads = |plan: &&Plan| {
-        plan.destinations.iter().any(|destination| leaders.get(&destination.queue).is_some_and(|node| victim.is_called(node)))
-    };
+    let victim = &faults.first().context("no nemesis")?.victim;
+    let leads = |plan: &&Plan| plan.queues().any(|queue| leaders.get(queue).is_some_and(|node| victim.is_called(node)));
     let led = plans.iter().filter(leads).map(|plan| plan.workload.to_string()).collect();
 
     let from = clock.now();
-    let asked = fault.strike(&scene.cluster).await.context("strike")?;
-    tokio::time::sleep(fault.lasts).await;
-    fault.repair(scene, asked.as_deref()).await.context("repair")?;
+    strike(scene, &faults).await?;
     whole(scene, plans, PATIENCE).await?;
     let restored = clock.now();
     tokio::time::sleep(AFTER).await;
-    let lasts_ms = u64::try_from(fault.lasts.as_millis())?;
-    Ok(Round { victim: victim.pod, machine: victim.machine, lasts_ms, led, from, restored, to: clock.now() })
+    let joined = |of: fn(&Fault) -> &str| faults.iter().map(of).filter(|text| !text.is_empty()).collect::<Vec<_>>().join("+");
+    let lasts = faults.iter().map(|fault| fault.lasts).max().unwrap_or_default();
+    Ok(Round {
+        victim: joined(|fault| &fault.victim.pod),
+        machine: joined(|fault| &fault.victim.machine),
+        way: joined(|fault| fault.way),
+        lasts_ms: u64::try_from(lasts.as_millis())?,
+        led,
+        from,
+        restored,
+        to: clock.now(),
+    })
+}
+
+/// Strikes with all at once, and repairs each after its time.
+async fn strike(scene: &Scene, faults: &[Fault]) -> Result<()> {
+    let begin = Instant::now();
+    let asked = try_join_all(faults.iter().map(|fault| fault.strike(&scene.cluster))).await.context("strike")?;
+    // What was struck by several is repaired one after another: the scripts of the cluster take turns anyway.
+    let mut struck: Vec<_> = faults.iter().zip(asked).collect();
+    struck.sort_by_key(|(fault, _)| fault.lasts);
+    let struck_at = Instant::now();
+    for (fault, asked) in struck {
+        tokio::time::sleep(fault.lasts.saturating_sub(struck_at.elapsed())).await;
+        fault.repair(scene, asked.as_deref()).await.with_context(|| format!("repair, {:?} after the strike", begin.elapsed()))?;
+    }
+    Ok(())
 }
 
 /// Waits until quorum queues have all of their copies, and a classic queue runs.
 async fn whole(scene: &Scene, plans: &[Plan], limit: Duration) -> Result<()> {
     let queues = |safe: bool| {
         let plans = plans.iter().filter(move |plan| plan.workload.is_safe() == safe);
-        plans.flat_map(|plan| plan.destinations.iter().map(|destination| destination.queue.clone())).collect::<Vec<_>>()
+        plans.flat_map(Plan::queues).map(ToOwned::to_owned).collect::<Vec<_>>()
     };
     redundancy::whole(scene, &queues(true), limit).await?;
     for queue in queues(false) {
@@ -160,11 +198,11 @@ async fn whole(scene: &Scene, plans: &[Plan], limit: Duration) -> Result<()> {
     Ok(())
 }
 
-/// The seed's choice among the nodes that can be struck; with a classic queue the one that has it.
-async fn choose(scene: &Scene, nemesis: Nemesis, plans: &[Plan], chance: &mut Chance) -> Result<BrokerNode> {
+/// The seed's choice among the nodes that can be struck and are not yet; with a classic queue the one that has it comes first.
+async fn choose(scene: &Scene, nemesis: Nemesis, plans: &[Plan], struck: &[&str], chance: &mut Chance) -> Result<BrokerNode> {
     let mut nodes = redundancy::nodes(&scene.cluster).await?;
-    nodes.retain(|node| nemesis.can_strike(node));
-    if let Some(plan) = plans.iter().find(|plan| !plan.workload.is_safe()) {
+    nodes.retain(|node| nemesis.can_strike(node) && !struck.contains(&node.pod.as_str()));
+    if let (Some(plan), true) = (plans.iter().find(|plan| !plan.workload.is_safe()), struck.is_empty()) {
         let leaders = redundancy::leaders(scene).await?;
         let queue = &plan.destinations.first().context("no destination")?.queue;
         let holder = leaders.get(queue).with_context(|| format!("{queue} is nowhere"))?;

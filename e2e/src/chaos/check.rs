@@ -30,12 +30,14 @@ pub struct Verdict {
     pub phantom: Vec<Identity>,
     /// Received with a content that was not sent.
     pub corrupt: Vec<Identity>,
-    /// Received more than once.
+    /// Received more often than it was given back, and once.
     pub duplicated: Vec<Identity>,
-    /// First received after a later message of the same producer.
+    /// First received after a later message of the same producer (and lane).
     pub reordered: Vec<Identity>,
-    /// Received once more after it had been accepted.
+    /// Received once more after it had been accepted or rejected.
     pub reappeared: Vec<Identity>,
+    /// Received sooner than it may be.
+    pub early: Vec<Identity>,
     /// Received although nobody had said that the broker had it.
     pub recovered: Vec<Identity>,
     /// Received although the broker had refused it. Of a topic no contradiction: one queue may refuse what another takes.
@@ -60,6 +62,27 @@ pub struct Counts {
     pub reappeared: u64,
     pub recovered: u64,
     pub refused_but_received: u64,
+    /// Histories of earlier versions have none.
+    #[serde(default)]
+    pub early: u64,
+}
+
+/// What one destination promises.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<W> {
+    /// Whether a message belongs here.
+    pub wanted: W,
+    /// In which lane a sequence number is: messages of one producer are in order within each.
+    pub lane: fn(u64) -> u64,
+    /// Microseconds that must pass between sending and receiving.
+    pub not_before: u64,
+}
+
+impl<W: Fn(Identity) -> bool> Rules<W> {
+    /// What belongs here comes in order, at any time.
+    pub fn of(wanted: W) -> Self {
+        Self { wanted, lane: |_| 0, not_before: 0 }
+    }
 }
 
 impl Verdict {
@@ -81,6 +104,7 @@ impl Verdict {
             reappeared: self.reappeared.len() as u64,
             recovered: self.recovered.len() as u64,
             refused_but_received: self.refused_but_received.len() as u64,
+            early: self.early.len() as u64,
         }
     }
 }
@@ -103,6 +127,7 @@ impl Counts {
             reappeared,
             recovered,
             refused_but_received,
+            early,
         } = other;
         self.invoked += invoked;
         self.acked += acked;
@@ -118,6 +143,7 @@ impl Counts {
         self.reappeared += reappeared;
         self.recovered += recovered;
         self.refused_but_received += refused_but_received;
+        self.early += early;
     }
 }
 
@@ -126,48 +152,53 @@ impl Counts {
 #[derive(Clone, Copy, Default)]
 struct Fate {
     outcome: Option<Event>,
-    invoked: bool,
+    invoked: Option<u64>,
     deliveries: u64,
-    accepted: bool,
+    given_back: u64,
+    settled: bool,
     corrupt: bool,
     reordered: bool,
     reappeared: bool,
+    early: bool,
 }
 
 /// Judges one destination by the histories of its producers and of its consumers.
-pub fn check(producers: &[Vec<Entry>], consumers: &[Vec<Entry>], wanted: impl Fn(Identity) -> bool) -> Verdict {
+pub fn check<W: Fn(Identity) -> bool>(producers: &[Vec<Entry>], consumers: &[Vec<Entry>], rules: &Rules<W>) -> Verdict {
     let mut fates: BTreeMap<Identity, Fate> = BTreeMap::new();
-    for entry in producers.iter().flatten().filter(|entry| wanted(entry.message)) {
+    for entry in producers.iter().flatten().filter(|entry| (rules.wanted)(entry.message)) {
         let fate = fates.entry(entry.message).or_default();
         match entry.event {
-            Event::Invoke => fate.invoked = true,
+            Event::Invoke => fate.invoked = Some(entry.at),
             Event::Ok | Event::Fail | Event::Unknown => fate.outcome = Some(entry.event),
-            Event::Received | Event::Corrupt | Event::Accepted | Event::Unsettled => {}
+            Event::Received | Event::Corrupt | Event::Accepted | Event::Rejected | Event::GivenBack | Event::Unsettled => {}
         }
     }
-    receive(&mut fates, consumers);
+    receive(&mut fates, consumers, rules);
     verdict(fates)
 }
 
-fn receive(fates: &mut BTreeMap<Identity, Fate>, consumers: &[Vec<Entry>]) {
+fn receive<W>(fates: &mut BTreeMap<Identity, Fate>, consumers: &[Vec<Entry>], rules: &Rules<W>) {
     let mut entries: Vec<&Entry> = consumers.iter().flatten().collect();
     // Stable: events of one client at one moment stay in its order.
     entries.sort_by_key(|entry| entry.at);
-    let mut latest: BTreeMap<u32, u64> = BTreeMap::new();
+    let mut latest: BTreeMap<(u32, u64), u64> = BTreeMap::new();
     for entry in entries {
         let fate = fates.entry(entry.message).or_default();
         match entry.event {
             Event::Received | Event::Corrupt => {
                 fate.corrupt |= entry.event == Event::Corrupt;
-                fate.reappeared |= fate.accepted;
+                fate.reappeared |= fate.settled;
+                fate.early |= fate.invoked.is_some_and(|invoked| entry.at < invoked + rules.not_before);
                 if fate.deliveries == 0 {
-                    let latest = latest.entry(entry.message.producer).or_default();
-                    fate.reordered = entry.message.sequence < *latest;
-                    *latest = entry.message.sequence.max(*latest);
+                    let Identity { producer, sequence } = entry.message;
+                    let latest = latest.entry((producer, (rules.lane)(sequence))).or_default();
+                    fate.reordered = sequence < *latest;
+                    *latest = sequence.max(*latest);
                 }
                 fate.deliveries += 1;
             }
-            Event::Accepted => fate.accepted = true,
+            Event::Accepted | Event::Rejected => fate.settled = true,
+            Event::GivenBack => fate.given_back += 1,
             Event::Unsettled | Event::Invoke | Event::Ok | Event::Fail | Event::Unknown => {}
         }
     }
@@ -176,8 +207,8 @@ fn receive(fates: &mut BTreeMap<Identity, Fate>, consumers: &[Vec<Entry>]) {
 fn verdict(fates: BTreeMap<Identity, Fate>) -> Verdict {
     let mut verdict = Verdict::default();
     for (message, fate) in fates {
-        let Fate { outcome, invoked, deliveries, accepted: _, corrupt, reordered, reappeared } = fate;
-        let received = deliveries > 0;
+        let Fate { outcome, invoked, deliveries, given_back, settled: _, corrupt, reordered, reappeared, early } = fate;
+        let (invoked, received) = (invoked.is_some(), deliveries > 0);
         verdict.received += u64::from(received);
         verdict.most_deliveries = verdict.most_deliveries.max(deliveries);
         let mut list = |is: bool, list: fn(&mut Verdict) -> &mut Vec<Identity>| {
@@ -187,9 +218,10 @@ fn verdict(fates: BTreeMap<Identity, Fate>) -> Verdict {
         };
         list(received && !invoked, |verdict| &mut verdict.phantom);
         list(corrupt, |verdict| &mut verdict.corrupt);
-        list(deliveries > 1, |verdict| &mut verdict.duplicated);
+        list(deliveries > 1 + given_back, |verdict| &mut verdict.duplicated);
         list(reordered && invoked, |verdict| &mut verdict.reordered);
         list(reappeared, |verdict| &mut verdict.reappeared);
+        list(early, |verdict| &mut verdict.early);
         if !invoked {
             continue;
         }

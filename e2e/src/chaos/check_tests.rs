@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::check::{Verdict, check};
+use super::check::{Rules, Verdict, check};
 use super::history::{Entry, Event, Identity};
 
 /// What is done to one message of an otherwise perfect history.
@@ -13,6 +13,12 @@ enum Plant {
     Drop,
     /// Received twice before it is accepted.
     Duplicate,
+    /// Given back and received again: no fault.
+    GiveBack,
+    /// Rejected: no fault.
+    Reject,
+    /// Received once more after it was rejected.
+    Resist,
     /// Received once more after it was accepted.
     Reappear,
     /// Received after all others.
@@ -35,10 +41,13 @@ enum Plant {
     Leak,
 }
 
-const PLANTS: [Plant; 13] = [
+const PLANTS: [Plant; 16] = [
     Plant::Nothing,
     Plant::Drop,
     Plant::Duplicate,
+    Plant::GiveBack,
+    Plant::Reject,
+    Plant::Resist,
     Plant::Reappear,
     Plant::Reorder,
     Plant::Corrupt,
@@ -93,6 +102,21 @@ impl Made {
                 self.consume(Event::Received, message);
                 self.consume(Event::Accepted, message);
             }
+            Plant::GiveBack => {
+                self.consume(Event::Received, message);
+                self.consume(Event::GivenBack, message);
+                self.consume(Event::Received, message);
+                self.consume(Event::Accepted, message);
+            }
+            Plant::Reject => {
+                self.consume(Event::Received, message);
+                self.consume(Event::Rejected, message);
+            }
+            Plant::Resist => {
+                self.consume(Event::Received, message);
+                self.consume(Event::Rejected, message);
+                self.consume(Event::Received, message);
+            }
             Plant::Reappear => {
                 self.consume(Event::Received, message);
                 self.consume(Event::Accepted, message);
@@ -119,7 +143,7 @@ impl Made {
         for (number, entry) in self.consumer.into_iter().enumerate() {
             consumers[usize::from(split[number % split.len()])].push(entry);
         }
-        check(&self.producers, &consumers, |message| !unwanted.contains(&message))
+        check(&self.producers, &consumers, &Rules::of(|message| !unwanted.contains(&message)))
     }
 }
 
@@ -154,8 +178,8 @@ proptest! {
         prop_assert_eq!(&verdict.lost, &sorted(&plants, &[Plant::Drop]));
         prop_assert_eq!(&verdict.phantom, &sorted(&plants, &[Plant::Phantom, Plant::Leak]));
         prop_assert_eq!(&verdict.corrupt, &sorted(&plants, &[Plant::Corrupt]));
-        prop_assert_eq!(&verdict.duplicated, &sorted(&plants, &[Plant::Duplicate, Plant::Reappear]));
-        prop_assert_eq!(&verdict.reappeared, &sorted(&plants, &[Plant::Reappear]));
+        prop_assert_eq!(&verdict.duplicated, &sorted(&plants, &[Plant::Duplicate, Plant::Resist, Plant::Reappear]));
+        prop_assert_eq!(&verdict.reappeared, &sorted(&plants, &[Plant::Resist, Plant::Reappear]));
         prop_assert_eq!(&verdict.reordered, &sorted(&plants, &[Plant::Reorder]));
         prop_assert_eq!(&verdict.recovered, &sorted(&plants, &[Plant::Recover]));
         prop_assert_eq!(&verdict.refused_but_received, &sorted(&plants, &[Plant::Contradict]));
@@ -170,7 +194,7 @@ proptest! {
 #[test]
 fn a_message_without_any_outcome_is_unknown() {
     let message = Identity { producer: 0, sequence: 0 };
-    let verdict = check(&[vec![Entry { at: 1, event: Event::Invoke, message }]], &[], |_| true);
+    let verdict = check(&[vec![Entry { at: 1, event: Event::Invoke, message }]], &[], &Rules::of(|_| true));
     assert_eq!((verdict.invoked, verdict.unknown, verdict.acked), (1, 1, 0));
     assert!(verdict.lost.is_empty() && verdict.recovered.is_empty());
 }
@@ -181,15 +205,37 @@ fn the_most_deliveries_of_one_message_are_told() {
     let entry = |at, event| Entry { at, event, message };
     let producer = vec![entry(1, Event::Invoke), entry(2, Event::Ok)];
     let consumer = (3..8).map(|at| entry(at, Event::Received)).collect();
-    assert_eq!(check(&[producer], &[consumer], |_| true).most_deliveries, 5);
+    assert_eq!(check(&[producer], &[consumer], &Rules::of(|_| true)).most_deliveries, 5);
+}
+
+#[test]
+fn order_holds_within_a_lane() {
+    let entry = |at, event, sequence| Entry { at, event, message: Identity { producer: 0, sequence } };
+    let producer = (0..4).map(|sequence| entry(sequence, Event::Invoke, sequence)).collect();
+    let consumer = [1, 3, 2, 0].into_iter().map(|sequence| entry(9, Event::Received, sequence)).collect();
+    let rules = Rules { lane: |sequence| sequence % 2, ..Rules::of(|_| true) };
+    let verdict = check(&[producer], &[consumer], &rules);
+    assert_eq!(verdict.reordered, [Identity { producer: 0, sequence: 0 }]);
+}
+
+#[test]
+fn what_comes_too_early_is_told() {
+    let entry = |at, event, sequence| Entry { at, event, message: Identity { producer: 0, sequence } };
+    let producer = vec![entry(10, Event::Invoke, 0), entry(20, Event::Invoke, 1)];
+    let consumer = vec![entry(110, Event::Received, 0), entry(119, Event::Received, 1)];
+    let rules = Rules { not_before: 100, ..Rules::of(|_| true) };
+    assert_eq!(check(&[producer], &[consumer], &rules).early, [Identity { producer: 0, sequence: 1 }]);
 }
 
 #[test]
 fn counts_add_up() {
     let message = Identity { producer: 0, sequence: 0 };
-    let one =
-        check(&[vec![Entry { at: 1, event: Event::Invoke, message }, Entry { at: 2, event: Event::Ok, message }]], &[], |_| true)
-            .counts();
+    let one = check(
+        &[vec![Entry { at: 1, event: Event::Invoke, message }, Entry { at: 2, event: Event::Ok, message }]],
+        &[],
+        &Rules::of(|_| true),
+    )
+    .counts();
     assert_eq!((one.lost, one.acked), (1, 1));
     let mut both = one;
     both.add(&one);

@@ -19,8 +19,11 @@ use crate::wait::{holds, seconds};
 
 /// How long nothing may come until all has come.
 const SILENCE: Duration = Duration::from_secs(3);
-/// How long it may take until all has come.
-const DRAIN: Duration = Duration::from_mins(3);
+/// The same where there are dead letters: how many are on their way is told up to 5 s late.
+const SILENCE_OF_DEAD: Duration = Duration::from_secs(8);
+/// How long it may take until all has come. A dead letter that did not reach its queue is sent once more after 3 minutes
+/// (RabbitMQ's `dead_letter_worker_publisher_confirm_timeout`).
+const DRAIN: Duration = Duration::from_mins(5);
 
 /// Producers and consumers at work.
 pub struct Clients {
@@ -79,6 +82,7 @@ impl Clients {
                 self.consumers.spawn(consume(
                     destination.queue.clone(),
                     plan.bytes,
+                    destination.settle,
                     Arc::clone(&source),
                     recorder,
                     Arc::clone(&self.deliveries),
@@ -104,16 +108,24 @@ impl Clients {
 
     /// Waits until everything that is there has been received: what waits would count as lost.
     async fn drain(&self, scene: &Scene) -> Result<()> {
+        let has_dead = self.plans.iter().any(|plan| plan.dead_letters_of.is_some());
+        let silence = if has_dead { SILENCE_OF_DEAD } else { SILENCE };
         let mut last = (self.deliveries.load(Ordering::Relaxed), Instant::now());
         holds("everything is received", DRAIN, async || {
             let now = self.deliveries.load(Ordering::Relaxed);
             if now != last.0 {
                 last = (now, Instant::now());
             }
-            ensure!(last.1.elapsed() >= SILENCE, "messages still come");
-            for destination in self.plans.iter().flat_map(|plan| &plan.destinations) {
-                let left = scene.messages(&destination.queue).await?;
-                ensure!(left == Some(0), "{} has {left:?}", destination.queue);
+            ensure!(last.1.elapsed() >= silence, "messages still come");
+            for queue in self.plans.iter().flat_map(Plan::queues) {
+                let left = scene.messages(queue).await?;
+                ensure!(left == Some(0), "{queue} has {left:?}");
+            }
+            for queue in self.plans.iter().filter_map(|plan| plan.dead_letters_of) {
+                let told = scene.broker.get(&format!("queues/{}/{queue}", scene.namespace)).await?.unwrap_or_default();
+                // Neither ready nor unacknowledged: on their way to the dead-letter queue.
+                let on_their_way = told["messages_dlx"].as_u64();
+                ensure!(on_their_way == Some(0), "{queue}: {on_their_way:?} dead letters are on their way");
             }
             Ok(true)
         })

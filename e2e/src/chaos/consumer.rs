@@ -9,17 +9,18 @@ use fe2o3_amqp_types::messaging::Body;
 use tokio::sync::watch;
 
 use super::history::{Event, Identity, Recorder};
-use super::plan::body;
+use super::plan::{Settle, body};
 use super::producer::policy;
 
 /// Messages under way to one consumer.
 const CREDIT: u32 = 100;
 
-/// Receives and accepts until it is told to stop. Returns how often it reconnected. `deliveries` counts what came, so that others see when
+/// Receives and settles until it is told to stop. Returns how often it reconnected. `deliveries` counts what came, so that others see when
 /// nothing comes any more.
 pub async fn consume(
     queue: String,
     bytes: usize,
+    settle: fn(u64) -> Settle,
     source: OptionsSource,
     recorder: Recorder,
     deliveries: Arc<AtomicU64>,
@@ -41,8 +42,12 @@ pub async fn consume(
         let event = if is_whole(&delivery, identity, bytes) { Event::Received } else { Event::Corrupt };
         recorder.note(event, identity)?;
         // Written down before: if it comes again, it must have been handed over here.
-        let handed_over = receiver.accept(&delivery).await?;
-        recorder.note(if handed_over { Event::Accepted } else { Event::Unsettled }, identity)?;
+        let (handed_over, event) = match settle(identity.sequence) {
+            Settle::Accept => (receiver.accept(&delivery).await?, Event::Accepted),
+            Settle::Reject => (receiver.reject(&delivery, "chaos").await?, Event::Rejected),
+            Settle::GiveBack => (receiver.fail(&delivery).await?, Event::GivenBack),
+        };
+        recorder.note(if handed_over { event } else { Event::Unsettled }, identity)?;
     }
     let reconnections = receiver.reconnections();
     let _ = receiver.close().await;

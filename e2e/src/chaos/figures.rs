@@ -77,7 +77,7 @@ impl Figures {
     /// For people. Gaps are p50/p95/p99/max in milliseconds.
     pub fn table(&self) -> String {
         let mut text = format!(
-            "{:<24} {:>6} {:>8} {:>5} {:>7} {:>8} {:>7} {:>9} {:>9} {:>23} {:>23} {:>21}\n",
+            "{:<34} {:>6} {:>8} {:>5} {:>7} {:>8} {:>7} {:>9} {:>9} {:>23} {:>23} {:>21}\n",
             "case",
             "rounds",
             "acked",
@@ -99,7 +99,7 @@ impl Figures {
             // Writing to a String cannot fail.
             let _ = writeln!(
                 text,
-                "{name:<24} {:>6} {acked:>8} {lost:>5} {phantom:>7} {:>8.3} {reordered:>7} {unknown:>9} {recovered:>9} {send:>23} {receive:>23} {restored:>21}",
+                "{name:<34} {:>6} {acked:>8} {lost:>5} {phantom:>7} {:>8.3} {reordered:>7} {unknown:>9} {recovered:>9} {send:>23} {receive:>23} {restored:>21}",
                 case.rounds,
                 case.duplicated_share() * 100.0,
             );
@@ -123,7 +123,7 @@ impl Figures {
     pub fn broken(&self) -> Vec<String> {
         let mut broken = Vec::new();
         for (name, case) in &self.cases {
-            let Counts { lost, phantom, corrupt, .. } = case.counts;
+            let Counts { lost, phantom, corrupt, early, .. } = case.counts;
             if case.safe && lost > 0 {
                 broken.push(format!("{name}: {lost} acknowledged messages are lost"));
             }
@@ -132,6 +132,9 @@ impl Figures {
             }
             if phantom > 0 || corrupt > 0 {
                 broken.push(format!("{name}: {phantom} phantom messages, {corrupt} corrupt"));
+            }
+            if early > 0 {
+                broken.push(format!("{name}: {early} messages came too early"));
             }
         }
         broken
@@ -149,7 +152,7 @@ impl Case {
         let count = |number: u64| number as f64;
         let gap = if name.starts_with("kill ") && self.safe { BAR } else { "" };
         let milliseconds = |times: &[u64], share: f64| rank(&sorted(times), share) as f64 / 1_000.0;
-        let Counts { acked, unknown, lost, phantom, corrupt, most_deliveries, reordered, reappeared, recovered, .. } =
+        let Counts { acked, unknown, lost, phantom, corrupt, most_deliveries, reordered, reappeared, recovered, early, .. } =
             self.counts;
         let mut metrics = vec![
             ("rounds", "", count(self.rounds), ""),
@@ -157,6 +160,7 @@ impl Case {
             ("acked_lost", "", count(lost), if self.safe { "0" } else { "> 0" }),
             ("phantom", "", count(phantom), "0"),
             ("corrupt", "", count(corrupt), "0"),
+            ("early", "", count(early), "0"),
             ("duplicated_share", "", self.duplicated_share(), ""),
             ("most_deliveries", "", count(most_deliveries), ""),
             ("reordered", "", count(reordered), ""),
@@ -249,5 +253,10 @@ mod tests {
         assert_eq!(figures(true, 3).broken(), ["kill quorum: 3 acknowledged messages are lost"]);
         assert!(figures(false, 3).broken().is_empty());
         assert_eq!(figures(false, 0).broken().len(), 1);
+        let mut hasty = figures(true, 0);
+        for case in hasty.cases.values_mut() {
+            case.counts.early = 2;
+        }
+        assert_eq!(hasty.broken(), ["kill quorum: 2 messages came too early"]);
     }
 }

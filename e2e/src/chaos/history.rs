@@ -54,7 +54,11 @@ pub enum Event {
     Corrupt,
     /// Its acceptance was handed to the connection.
     Accepted,
-    /// Its acceptance could not be handed over: it comes again.
+    /// Its rejection was handed to the connection: it becomes a dead letter.
+    Rejected,
+    /// It was given back as failed, and that was handed to the connection: it comes again, or becomes a dead letter.
+    GivenBack,
+    /// Its settlement could not be handed over: it comes again.
     Unsettled,
 }
 

@@ -3,11 +3,11 @@
 use anyhow::Result;
 
 use super::campaign::{Campaign, Round};
-use super::check::{Verdict, check};
+use super::check::{Rules, Verdict, check};
 use super::clients::{consumer_file, producer_file};
 use super::figures::{Case, Figures, Run};
 use super::gaps::longest;
-use super::history::{Entry, Event, read};
+use super::history::{Entry, Event, Identity, read};
 use super::plan::Plan;
 
 /// Judges every workload.
@@ -38,7 +38,10 @@ fn judge_one(campaign: &Campaign, plan: &Plan, rounds: &[Round]) -> Result<Case>
     for destination in &plan.destinations {
         let files = (0..destination.consumers).map(|consumer| consumer_file(directory, destination, consumer));
         let consumers = files.map(|file| read(&file)).collect::<Result<Vec<_>>>()?;
-        let verdict = check(&producers, &consumers, |message| (destination.wanted)(message.sequence));
+        let not_before = u64::try_from(destination.not_before.as_micros())?;
+        let rules =
+            Rules { lane: destination.lane, not_before, ..Rules::of(|message: Identity| (destination.wanted)(message.sequence)) };
+        let verdict = check(&producers, &consumers, &rules);
         tell(&destination.queue, &verdict, plan.workload.is_safe());
         case.counts.add(&verdict.counts());
         if !plan.late {
@@ -53,7 +56,8 @@ fn judge_one(campaign: &Campaign, plan: &Plan, rounds: &[Round]) -> Result<Case>
 
 /// What must not be, by name: the history has the rest.
 fn tell(queue: &str, verdict: &Verdict, safe: bool) {
-    for (what, messages) in [("lost", &verdict.lost), ("phantom", &verdict.phantom), ("corrupt", &verdict.corrupt)] {
+    let Verdict { lost, phantom, corrupt, early, .. } = verdict;
+    for (what, messages) in [("lost", lost), ("phantom", phantom), ("corrupt", corrupt), ("early", early)] {
         if let (Some(first), true) = (messages.first(), safe || what != "lost") {
             println!("{queue}: {} {what}, such as {first}", messages.len());
         }

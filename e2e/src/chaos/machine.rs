@@ -44,7 +44,12 @@ pub async fn script(name: &str, arguments: &[&str]) -> Result<String> {
 /// Runs a command in a pod of the Broker.
 pub async fn execute(namespace: &str, pod: &str, command: &[&str]) -> Result<String> {
     let arguments = [&["-n", namespace, "exec", pod, "--"], command].concat();
-    run("kubectl", &arguments, Duration::from_secs(30)).await
+    kubectl(&arguments, Duration::from_secs(30)).await
+}
+
+/// Runs kubectl.
+pub async fn kubectl(arguments: &[&str], limit: Duration) -> Result<String> {
+    run("kubectl", arguments, limit).await
 }
 
 async fn run(program: &str, arguments: &[&str], limit: Duration) -> Result<String> {

@@ -125,6 +125,13 @@ pub async fn refresh(scene: &Scene) -> Result<bool> {
     Ok(true)
 }
 
+/// Whether Kubernetes calls a pod of the Broker ready.
+pub async fn is_ready(cluster: &Cluster, pod: &str) -> Result<bool> {
+    let status = cluster.pods(SYSTEM).get(pod).await?.status.unwrap_or_default();
+    let conditions = status.conditions.unwrap_or_default();
+    Ok(conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"))
+}
+
 /// Waits until another pod of that name runs.
 pub async fn replaced(scene: &Scene, node: &BrokerNode) -> Result<()> {
     let ask = async || {

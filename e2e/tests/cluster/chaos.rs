@@ -6,7 +6,8 @@ use anyhow::{Result, ensure};
 use entente_e2e::chance::seed;
 use entente_e2e::chaos::campaign::{self, Campaign};
 use entente_e2e::chaos::figures::Figures;
-use entente_e2e::chaos::nemesis::{self, Nemesis};
+use entente_e2e::chaos::heal::heal;
+use entente_e2e::chaos::nemesis::Nemesis;
 use entente_e2e::chaos::plan::Workload;
 use entente_e2e::scene::scene;
 
@@ -16,7 +17,7 @@ async fn strike(nemesis: Nemesis, workloads: &[Workload], rounds: u32) -> Result
     scene("chaos", async |scene| {
         scene.is_alone().await?;
         let campaign = Campaign {
-            nemesis,
+            nemesis: nemesis.into(),
             workloads: workloads.to_vec(),
             rounds,
             seed,
@@ -24,7 +25,7 @@ async fn strike(nemesis: Nemesis, workloads: &[Workload], rounds: u32) -> Result
             directory: std::env::temp_dir().join(format!("entente-chaos-{}", scene.namespace)),
         };
         let outcome = campaign::run(scene, &campaign).await;
-        let healed = nemesis::heal(&scene.cluster).await;
+        let healed = heal(&scene.cluster).await;
         figures = outcome?;
         std::fs::remove_dir_all(&campaign.directory)?;
         healed

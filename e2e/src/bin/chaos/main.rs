@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Parser, Subcommand};
 use entente_e2e::chaos::campaign::{self, Campaign};
 use entente_e2e::chaos::figures::Figures;
-use entente_e2e::chaos::nemesis::{self, Nemesis};
+use entente_e2e::chaos::heal::heal;
+use entente_e2e::chaos::nemesis::{Nemeses, Nemesis};
 use entente_e2e::chaos::plan::Workload;
 use entente_e2e::cluster::Cluster;
 use entente_e2e::scene::scene;
@@ -28,21 +29,33 @@ Nemeses:
   kill-two    the same of two nodes at once
   kill-all    the same of all nodes at once
   disk-alarm  the node says that its disk is full, for 5 to 15 s: no messages are taken
+  slow-disk   the node's disk takes 4 writes a second, for 10 to 20 s
+  corrupt-disk  kill, and the log of the quorum queues is damaged before the node starts again
+  disk-loss   the pod dies, and its volume with it
   pod-delete  the pod is deleted, with its grace period
   stop        the process is stopped (SIGSTOP) for 1, 5 or 30 s
   partition   the Kubernetes node is cut off for 10 to 20 s
+  partition-one-way  nothing leaves it, or nothing arrives at it, for 10 to 20 s
   node-kill   the Kubernetes node loses power, and starts again after 10 to 20 s
   apiserver   kill, while the API server is down
   operator    kill, while the operator is scaled to 0
+  operator-cut  kill, while the operator cannot reach the Broker
+  drain       planned: kubectl drain of the Kubernetes node, which is given back 5 s after it is empty
   switchover  planned: leaders are moved away from a node
   rolling     planned: every node is restarted, one by one
   rolling-operator  the same, and the operator is killed 1 to 20 s after it began
+  stop-plain, node-kill-plain  stop and node-kill, with the operator scaled to 0
+  A+B         two at once, of different nodes: kill+partition
 
 Workloads:
   quorum         a queue: two producers with 100 messages/s each, one consumer
   topic          a Topic, three Subscriptions: no filter, SQL, subject
   single-active  a queue with a single active consumer, and one that stands by
   large          a queue with messages of 256 KiB
+  priorities     a queue with messages of priority 0 to 31
+  dead-letter    a queue from which one message of 16 is rejected and one fails each time;
+                 both kinds must end in its dead-letter queue
+  ttl            a queue from which nobody receives: all messages must end in its dead-letter queue, not before 3 s
   classic        a classic queue, messages that are not durable: it must lose some, which shows that the checker sees it
 
 RUST_LOG=entente_broker=warn tells why clients reconnected. It fails if an acknowledged message is lost (with classic: if none is), or one is received that was not sent.";
@@ -103,16 +116,16 @@ async fn main() -> Result<()> {
         }
         return tell(&figures);
     }
-    let nemeses = if options.nemesis == "all" { Nemesis::ALL.to_vec() } else { parsed(&options.nemesis)? };
+    let nemeses = if options.nemesis == "all" { Nemesis::ALL.map(Nemeses::from).to_vec() } else { parsed(&options.nemesis)? };
     let workloads = parsed(&options.workload)?;
     ensure!(!nemeses.is_empty() && !workloads.is_empty(), "there is nothing to do: name a nemesis and a workload");
     let cluster = Cluster::connect().await?;
     // What a run that was itself killed has left.
-    nemesis::heal(&cluster).await.context("the cluster cannot be repaired before the start")?;
+    heal(&cluster).await.context("the cluster cannot be repaired before the start")?;
     let mut figures = Figures::default();
     let mut outcome = Ok(());
     for nemesis in nemeses {
-        match run(&cluster, &options, nemesis, &workloads).await {
+        match run(&cluster, &options, &nemesis, &workloads).await {
             Ok(found) => figures.add(found),
             Err(error) => {
                 outcome = Err(error.context(nemesis));
@@ -125,12 +138,12 @@ async fn main() -> Result<()> {
     outcome.and(told)
 }
 
-async fn run(cluster: &Cluster, options: &Options, nemesis: Nemesis, workloads: &[Workload]) -> Result<Figures> {
+async fn run(cluster: &Cluster, options: &Options, nemesis: &Nemeses, workloads: &[Workload]) -> Result<Figures> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let seed = options.seed.unwrap_or(u64::from(now.subsec_nanos()));
     println!("NEMESIS={nemesis} SEED={seed} ROUNDS={}", options.rounds);
     let campaign = Campaign {
-        nemesis,
+        nemesis: nemesis.clone(),
         workloads: workloads.to_vec(),
         rounds: options.rounds,
         seed,
@@ -144,7 +157,7 @@ async fn run(cluster: &Cluster, options: &Options, nemesis: Nemesis, workloads: 
             interrupted = interrupted() => interrupted,
         };
         // Before the namespace goes: that takes a cluster that works.
-        let healed = nemesis::heal(cluster).await;
+        let healed = heal(cluster).await;
         found = outcome?;
         healed
     })
@@ -191,6 +204,7 @@ mod tests {
     #[test]
     fn lists_are_read() {
         assert_eq!(parsed::<Workload>("quorum, topic").unwrap(), [Workload::Quorum, Workload::Topic]);
-        assert!(parsed::<Nemesis>("kill,nothing").is_err());
+        assert_eq!(parsed::<Nemeses>("kill, kill+stop").unwrap().len(), 2);
+        assert!(parsed::<Nemeses>("kill,nothing").is_err());
     }
 }

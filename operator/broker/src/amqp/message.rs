@@ -14,6 +14,8 @@ pub struct Outgoing {
     pub message_id: String,
     /// Whether the message must survive a restart of the broker.
     pub durable: bool,
+    /// The priority, higher first; without one, the broker's default of 4.
+    pub priority: Option<u8>,
     /// The subject; brokers can filter on its words.
     pub subject: Option<String>,
     /// Application properties; brokers can filter on them.
@@ -25,7 +27,14 @@ pub struct Outgoing {
 impl Outgoing {
     /// A durable message without properties.
     pub fn new(message_id: impl Into<String>, body: impl Into<Vec<u8>>) -> Self {
-        Self { message_id: message_id.into(), durable: true, subject: None, properties: Vec::new(), body: body.into() }
+        Self {
+            message_id: message_id.into(),
+            durable: true,
+            priority: None,
+            subject: None,
+            properties: Vec::new(),
+            body: body.into(),
+        }
     }
 
     /// Adds an application property.
@@ -43,14 +52,18 @@ impl Outgoing {
     }
 
     pub(super) fn into_message(self) -> Message<Data> {
-        let Self { message_id, durable, subject, properties, body } = self;
+        let Self { message_id, durable, priority, subject, properties, body } = self;
         let mut properties_section = Properties::builder().message_id(MessageId::String(message_id)).build();
         properties_section.subject = subject;
         let application = (!properties.is_empty()).then(|| {
             properties.into_iter().fold(ApplicationProperties::builder(), |b, (name, value)| b.insert(name, value)).build()
         });
+        let mut header = Header { durable, ..Header::default() };
+        if let Some(priority) = priority {
+            header.priority = priority.into();
+        }
         Message {
-            header: Some(Header { durable, ..Header::default() }),
+            header: Some(header),
             delivery_annotations: None,
             message_annotations: None,
             properties: Some(properties_section),

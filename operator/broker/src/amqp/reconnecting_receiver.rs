@@ -68,26 +68,39 @@ impl ReconnectingReceiver {
     /// Accepts a delivery. False if its connection is gone: then it comes again.
     pub async fn accept(&mut self, delivery: &Delivery) -> Result<bool, Error> {
         let Some(receiver) = self.receiver_of(delivery) else { return Ok(false) };
-        match receiver.accept(delivery).await {
-            Ok(()) => Ok(true),
-            Err(error) => {
-                tracing::warn!(%error, "settling failed; the message will come again");
-                self.receiver = None;
-                Ok(false)
-            }
+        let settled = receiver.accept(delivery).await;
+        Ok(self.handed_over(&settled))
+    }
+
+    /// Whether a settlement was. After one that failed the connection is given up: a delivery would stay with it, and come to nobody.
+    fn handed_over(&mut self, settled: &Result<(), Error>) -> bool {
+        if let Err(error) = settled {
+            tracing::warn!(%error, "settling failed; the message will come again");
+            self.receiver = None;
         }
+        settled.is_ok()
     }
 
     /// Gives a delivery back. False if its connection is gone: then it comes again anyway.
     pub async fn release(&mut self, delivery: &Delivery) -> Result<bool, Error> {
         let Some(receiver) = self.receiver_of(delivery) else { return Ok(false) };
-        receiver.release(delivery).await.map(|()| true)
+        let settled = receiver.release(delivery).await;
+        Ok(self.handed_over(&settled))
     }
 
     /// Rejects a delivery, which dead-letters it. False if its connection is gone: then it comes again.
     pub async fn reject(&mut self, delivery: &Delivery, why: &str) -> Result<bool, Error> {
         let Some(receiver) = self.receiver_of(delivery) else { return Ok(false) };
-        receiver.reject(delivery, why).await.map(|()| true)
+        let settled = receiver.reject(delivery, why).await;
+        Ok(self.handed_over(&settled))
+    }
+
+    /// Gives a delivery back as failed, which counts towards the queue's limit of deliveries. False if its connection is gone: then it
+    /// comes again anyway.
+    pub async fn fail(&mut self, delivery: &Delivery) -> Result<bool, Error> {
+        let Some(receiver) = self.receiver_of(delivery) else { return Ok(false) };
+        let settled = receiver.modify(delivery, true, false).await;
+        Ok(self.handed_over(&settled))
     }
 
     /// Closes link and connection. Deliveries not settled go back to the queue.
