@@ -15,9 +15,18 @@ const LEASE: &str = OPERATOR;
 
 /// Pods that are not on their way out.
 pub async fn pods(cluster: &Cluster) -> Result<Vec<Pod>> {
-    let selector = ListParams::default().labels("app.kubernetes.io/instance=entente,app.kubernetes.io/component=operator");
-    let all = cluster.pods(SYSTEM).list(&selector).await?;
+    let all = all_pods(cluster).await?;
     Ok(all.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect())
+}
+
+async fn all_pods(cluster: &Cluster) -> Result<Vec<Pod>> {
+    let selector = ListParams::default().labels("app.kubernetes.io/instance=entente,app.kubernetes.io/component=operator");
+    Ok(cluster.pods(SYSTEM).list(&selector).await?.items)
+}
+
+/// Waits until none is left, as after a scaling to 0. One that is being stopped answers to its end.
+pub async fn gone(cluster: &Cluster) -> Result<()> {
+    holds("the operator is gone", seconds(60), async || Ok(all_pods(cluster).await?.is_empty())).await.map(drop)
 }
 
 /// Name of the pod that leads, if one does.
