@@ -91,7 +91,9 @@ fn named(user: &str) -> String {
 /// no news for their owner.
 pub fn note(contract: &str, known: &mut [VersionStatus], refusals: &[Refusal], dependents: &Dependents) -> Vec<News> {
     let mut news = Vec::new();
-    for refusal in refusals {
+    let mut in_order: Vec<&Refusal> = refusals.iter().collect();
+    in_order.sort_by_key(|refusal| refusal.at);
+    for refusal in in_order {
         let of = versions(contract, refusal, dependents);
         for status in known.iter_mut().filter(|status| of.contains(&status.name)) {
             if matches!(status.state, VersionState::Draft | VersionState::Active) {
@@ -203,10 +205,11 @@ mod tests {
     fn those_that_tried_last_are_named_and_all_are_counted() {
         let mut known = [status("v1", State::Retired)];
         let tried: Vec<Refusal> =
-            (0..20).map(|n| refusal(&format!("ns.c{n}.1"), exchange("contract.orders.v1.placed"), 1, n)).collect();
+            (0..20).rev().map(|n| refusal(&format!("ns.c{n}.1"), exchange("contract.orders.v1.placed"), 1, n)).collect();
         note("orders", &mut known, &tried, &Dependents::default());
         let refused = known[0].refused.clone().unwrap();
         assert_eq!((refused.count, refused.by.len()), (20, NAMED));
+        assert_eq!((refused.since.0, refused.last_at.0), (at(0), at(19)));
         assert_eq!((refused.by[0].client.as_str(), refused.by[NAMED - 1].client.as_str()), ("ns/c19", "ns/c4"));
     }
 }
