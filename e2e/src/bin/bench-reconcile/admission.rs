@@ -68,6 +68,19 @@ async fn contract(scene: &Scene) -> Result<ServiceContract> {
     Ok(ServiceContract::new("large", serde_json::from_value(spec)?))
 }
 
+/// A small contract whose second version breaks the first.
+fn wrong() -> Result<ServiceContract> {
+    let version = |name: &str, type_: &str| {
+        let schema = json!({"type": "object", "properties": {"id": {"type": type_}}, "required": ["id"]});
+        let message = json!({"operation": "placed", "format": "JsonSchema", "schema": schema.to_string()});
+        json!({"name": name, "desiredState": "Active", "messages": [message]})
+    };
+    let operations = json!([{"name": "placed", "action": "Send"}]);
+    let spec =
+        json!({"owner": "team", "operations": operations, "versions": [version("v1", "string"), version("v2", "integer")]});
+    Ok(ServiceContract::new("wrong", serde_json::from_value(spec)?))
+}
+
 async fn times(scene: &Scene, contract: &ServiceContract, runs: usize) -> Result<Vec<Duration>> {
     let api = Objects::<ServiceContract>::of(&scene.cluster, &scene.namespace).api;
     let dry = PostParams { dry_run: true, ..PostParams::default() };
@@ -86,10 +99,7 @@ pub async fn measure(scene: &Scene, runs: usize, report: &mut Report) -> Result<
     let api = Objects::<ServiceContract>::of(&scene.cluster, &scene.namespace).api;
     let dry = PostParams { dry_run: true, ..PostParams::default() };
     // One that is wrong is refused: it is the webhook that is measured, and not its absence.
-    let mut wrong = contract.clone();
-    if let Some(message) = wrong.spec.versions.first_mut().and_then(|version| version.messages.first_mut()) {
-        message.sha256 = Some("0".repeat(64));
-    }
+    let wrong = wrong()?;
     let refuses = async || Ok(api.create(&dry, &wrong).await.is_err());
     holds("the webhook judges", seconds(60), refuses).await?;
     contract.metadata.namespace = Some(scene.namespace.clone());
