@@ -34,11 +34,33 @@ metadata:
   name: kept
 spec:
   deletionPolicy: Delete
+---
+apiVersion: entente.dev/v1alpha1
+kind: ServiceContract
+metadata:
+  name: orders
+spec:
+  owner: team orders
+  operations: [{name: placed, action: Send}]
+  versions:
+    - name: v1
+      desiredState: Active
+      messages: [{operation: placed, format: JsonSchema, schema: '{"type": "object"}'}]
+---
+apiVersion: entente.dev/v1alpha1
+kind: Subscription
+metadata:
+  name: mail
+spec:
+  contractRef: {name: orders, version: v1, operation: placed}
+  deletionPolicy: Delete
 Y
 wait_ready queue kept "$NS" 60
+wait_ready subscription mail "$NS" 60
 check "the operator tells the API server whom to trust" trusted
 authority=$(bundle)
-broker=$(uid broker "$SYSTEM" main) queue=$(uid queue "$NS" kept) crd=$(kubectl get crd queues.entente.dev -o jsonpath='{.metadata.uid}') nodes=$(pods)
+activated() { kubectl -n "$NS" get servicecontract orders -o jsonpath='{.metadata.uid} {.status.versions[0].state} {.status.versions[0].activatedAt}'; }
+contract=$(activated) broker=$(uid broker "$SYSTEM" main) queue=$(uid queue "$NS" kept) crd=$(kubectl get crd queues.entente.dev -o jsonpath='{.metadata.uid}') nodes=$(pods)
 
 # As if an older version were installed: the upgrade must bring the CRDs to this version.
 kubectl patch crd queues.entente.dev --type=json -p '[{"op":"remove","path":"/spec/names/shortNames"}]' >/dev/null
@@ -54,11 +76,13 @@ check "helm uninstall takes the webhook's certificate" absent -n "$SYSTEM" get s
 check "helm uninstall leaves the Broker" same "$broker" "$(uid broker "$SYSTEM" main)"
 check "helm uninstall leaves the Queue" same "$queue" "$(uid queue "$NS" kept)"
 check "helm uninstall leaves the Broker's nodes" same "$nodes" "$(pods)"
+check "helm uninstall leaves the ServiceContract, and its version as it was" same "$contract" "$(activated)"
 check "a new installation succeeds" upgrade
 check "a new installation has a webhook that is trusted" trusted
 check "a new installation takes the Broker up" same "$broker" "$(uid broker "$SYSTEM" main)"
 kubectl -n "$NS" patch queue kept --type=merge -p '{"spec":{"maxLength":7}}' >/dev/null
 check "a new installation serves the Queue" wait_ready queue kept "$NS" 60
+check "a new installation takes the ServiceContract's version up as it was" same "$contract" "$(activated)"
 check "a new installation restarts no node of the Broker" same "$nodes" "$(pods)"
 kubectl -n "$NS" delete queue kept --wait=false >/dev/null
 check "a Queue of the former installation can be deleted" kubectl -n "$NS" wait --for=delete queue/kept --timeout=30s
