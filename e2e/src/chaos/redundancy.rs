@@ -110,7 +110,9 @@ fn progress(members: &Value) -> Result<(u64, u64)> {
             Some("follower") => {}
             other => bail!("{} is {}", member["Node Name"], other.unwrap_or("in no state")),
         }
-        written = written.min(member["Last Written"].as_u64().context("a member has written nothing")?);
+        // What a snapshot holds is on the disk too, and no entry is written for it.
+        let entries = member["Last Written"].as_u64().context("a member has written nothing")?;
+        written = written.min(entries.max(member["Snapshot Index"].as_u64().unwrap_or_default()));
     }
     Ok((committed.context("there is no leader")?, written))
 }
@@ -155,6 +157,14 @@ mod tests {
     fn a_queue_is_as_far_as_its_slowest_member() {
         let members = json!([member("follower", 5, 5), member("leader", 9, 8), member("follower", 7, 6)]);
         assert_eq!(progress(&members).unwrap(), (8, 5));
+    }
+
+    #[test]
+    fn what_a_snapshot_holds_is_written() {
+        let mut by_snapshot = member("follower", 5, 9);
+        by_snapshot["Snapshot Index"] = json!(9);
+        let members = json!([by_snapshot, member("leader", 9, 9), member("follower", 9, 9)]);
+        assert_eq!(progress(&members).unwrap(), (9, 9));
     }
 
     #[test]

@@ -21,6 +21,14 @@ table_test_() ->
                       {?NAME, q, [a, b]},
                       #{a => #{members => #{q => member(true, 1)}}, b => #{members => #{q => (member(true, 1))#{term := 2}}}}))}].
 
+%% Seen: a queue at rest one of whose members had got its state by a snapshot was behind for ever.
+what_a_snapshot_holds_is_written_test() ->
+    Metrics = #{state => follower, membership => voter, term => 4, last_written_index => 14473, snapshot_index => 14477,
+                commit_index => 14477},
+    ?assertMatch(#{written := 14477, committed := 14477, votes := true}, rabbit_entente_members:metrics(Metrics)),
+    ?assertMatch(#{written := 14473}, rabbit_entente_members:metrics(Metrics#{snapshot_index => 12870})),
+    ?assertMatch(#{written := 7}, rabbit_entente_members:metrics(#{state => leader, last_written_index => 7})).
+
 in_sync_test_() ->
     Goals = rabbit_entente_members:goals([queue([9, 8, 8])]),
     [?_assertEqual(#{?NAME => 9}, Goals),
