@@ -7,7 +7,7 @@ use serde_json::json;
 use super::machine::{number_of, script};
 use crate::cluster::Cluster;
 use crate::operator::{self, OPERATOR};
-use crate::wait::{holds, seconds};
+use crate::wait::seconds;
 
 /// Replicas of the operator before it was scaled to 0: on the Deployment itself, so that another run can bring them back.
 const REPLICAS: &str = "entente.dev/chaos-replicas";
@@ -20,7 +20,7 @@ pub async fn stop(cluster: &Cluster) -> Result<()> {
     let replicas = deployment.spec.and_then(|spec| spec.replicas).unwrap_or(1);
     let patch = json!({"metadata": {"annotations": {REPLICAS: replicas.to_string()}}, "spec": {"replicas": 0}});
     cluster.deployments().patch(OPERATOR, &PatchParams::default(), &Patch::Merge(patch)).await?;
-    holds("the operator is gone", seconds(60), async || Ok(operator::pods(cluster).await?.is_empty())).await.map(drop)
+    operator::gone(cluster).await
 }
 
 /// Brings back as many as there were. Nothing to do where nobody took them away.
@@ -32,6 +32,16 @@ pub async fn end(cluster: &Cluster) -> Result<()> {
     let patch = json!({"metadata": {"annotations": {REPLICAS: null}}, "spec": {"replicas": replicas}});
     cluster.deployments().patch(OPERATOR, &PatchParams::default(), &Patch::Merge(patch)).await?;
     operator::rolled_out(cluster).await
+}
+
+/// No operator runs while something is done; in the end as many do as before.
+pub async fn during(cluster: &Cluster, work: impl AsyncFnOnce() -> Result<()>) -> Result<()> {
+    let outcome = match stop(cluster).await {
+        Ok(()) => work().await,
+        Err(error) => Err(error),
+    };
+    end(cluster).await?;
+    outcome
 }
 
 /// What the operator's pods send to the Broker's nodes is lost; everything else arrives. Waits until that is noticed.

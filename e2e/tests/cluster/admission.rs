@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use entente_broker::tls::client_config;
 use entente_crds::Subscription;
+use entente_e2e::chaos::without_operator;
 use entente_e2e::cluster::{Cluster, SYSTEM};
 use entente_e2e::object::Objects;
-use entente_e2e::operator::{self, OPERATOR};
+use entente_e2e::operator;
 use entente_e2e::scene::{Scene, scene};
 use entente_e2e::wait::{holds, seconds, until};
 use k8s_openapi::api::core::v1::Secret;
@@ -41,12 +42,6 @@ async fn try_wrong_filter(scene: &Scene) -> Result<Option<String>> {
 /// Right after an installation the API server has yet to hear of the authority.
 async fn webhook_answers(scene: &Scene) -> Result<String> {
     Ok(until("the webhook refuses", seconds(60), async || try_wrong_filter(scene).await).await?.0)
-}
-
-pub(super) async fn scale(cluster: &Cluster, replicas: i32) -> Result<()> {
-    let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
-    cluster.deployments().patch(OPERATOR, &PatchParams::default(), &patch).await?;
-    Ok(())
 }
 
 /// What kubectl says when it cannot apply a manifest.
@@ -83,11 +78,9 @@ async fn a_wrong_filter_is_shown_to_whoever_applies_it() -> Result<()> {
 async fn i9_without_an_operator_nothing_is_held_up() -> Result<()> {
     scene("unserved-hook", async |scene| {
         webhook_answers(scene).await?;
-        scale(&scene.cluster, 0).await?;
-        let outcome: Result<()> = async {
-            operator::gone(&scene.cluster).await?;
+        without_operator::during(&scene.cluster, async || {
             let subscriptions = Objects::<Subscription>::of(&scene.cluster, &scene.namespace);
-            // One that is being stopped answers to its end.
+            // The API server may still have a connection to one that has ended.
             let wrong = || json!({"topicRef": {"name": "orders"}, "filter": {"sql": "a =="}});
             holds("nobody judges", seconds(30), async || Ok(subscriptions.create("mail", wrong()).await.is_ok())).await?;
             let begin = Instant::now();
@@ -97,11 +90,8 @@ async fn i9_without_an_operator_nothing_is_held_up() -> Result<()> {
             subscriptions.gone("gone", seconds(5)).await?;
             println!("a creation, a change and a deletion without an operator: {:?}", begin.elapsed());
             Ok(())
-        }
-        .await;
-        scale(&scene.cluster, 2).await?;
-        operator::rolled_out(&scene.cluster).await?;
-        outcome?;
+        })
+        .await?;
         let message = Objects::<Subscription>::of(&scene.cluster, &scene.namespace).refused("mail", "Invalid").await?;
         ensure!(message.contains("filter.sql") && message.contains('^'), "{message}");
         Ok(())

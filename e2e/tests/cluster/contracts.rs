@@ -19,11 +19,11 @@ pub(super) fn contracts(scene: &Scene) -> Objects<ServiceContract> {
     Objects::of(&scene.cluster, &scene.namespace)
 }
 
-pub(super) fn subscriptions(scene: &Scene) -> Objects<Subscription> {
+fn subscriptions(scene: &Scene) -> Objects<Subscription> {
     Objects::of(&scene.cluster, &scene.namespace)
 }
 
-pub(super) fn clients(scene: &Scene) -> Objects<Client> {
+fn clients(scene: &Scene) -> Objects<Client> {
     Objects::of(&scene.cluster, &scene.namespace)
 }
 
@@ -49,11 +49,11 @@ pub(super) fn two_versions() -> Value {
     ])
 }
 
-pub(super) fn to(version: &str) -> String {
+fn to(version: &str) -> String {
     address::exchange(&format!("contract.{NAME}.{version}.placed"), "")
 }
 
-pub(super) fn reference(version: &str) -> Value {
+fn reference(version: &str) -> Value {
     json!({"name": NAME, "version": version, "operation": "placed"})
 }
 

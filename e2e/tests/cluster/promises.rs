@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use entente_crds::ServiceContract;
 use entente_e2e::chaos::machine::{processes, signal};
+use entente_e2e::chaos::without_operator;
 use entente_e2e::cluster::SYSTEM;
 use entente_e2e::object::status;
 use entente_e2e::operator;
@@ -12,7 +13,6 @@ use jiff::{SignedDuration, Timestamp};
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
-use super::admission::scale;
 use super::contracts::{NAME, change, contracts, deprecated, got, of_version, sends, spec, subscribe, two_versions, version_is};
 
 /// The operator's process, as the kernel cuts its name off.
@@ -33,18 +33,6 @@ async fn v1(scene: &Scene) -> Result<Value> {
 fn time(version: &Value, field: &str) -> Result<Timestamp> {
     let text = version[field].as_str().with_context(|| format!("v1 has no {field}: {version}"))?;
     Ok(text.parse()?)
-}
-
-/// No operator runs meanwhile; in the end two do.
-async fn without_operator(scene: &Scene, work: impl AsyncFnOnce() -> Result<()>) -> Result<()> {
-    scale(&scene.cluster, 0).await?;
-    let outcome = match operator::gone(&scene.cluster).await {
-        Ok(()) => work().await,
-        Err(error) => Err(error),
-    };
-    scale(&scene.cluster, 2).await?;
-    operator::rolled_out(&scene.cluster).await?;
-    outcome
 }
 
 /// As if the clock had gone on by an hour while nobody looked: all that was recorded is an hour earlier.
@@ -71,7 +59,7 @@ async fn i9_a_clock_that_jumps_while_no_operator_runs_shortens_no_notice() -> Re
         subscribe(scene, "mail", "v1").await?;
         change(scene, "v1", &deprecated(NOTICE + SignedDuration::from_secs(2))).await?;
         version_is(scene, "v1", "is deprecated", |version| version["state"] == "Deprecated").await?;
-        without_operator(scene, async || {
+        without_operator::during(&scene.cluster, async || {
             an_hour_passes(scene).await?;
             sends(scene, "v1", "m1").await
         })
@@ -118,7 +106,7 @@ async fn i1_a_backup_that_is_put_back_starts_the_notice_anew_and_takes_nothing_a
         // In place of what was lost.
         let lost = contracts(scene).api.get(NAME).await?;
         let before = v1(scene).await?;
-        without_operator(scene, async || {
+        without_operator::during(&scene.cluster, async || {
             contracts(scene).patch(NAME, json!({"metadata": {"finalizers": null}})).await?;
             contracts(scene).delete(NAME).await?;
             contracts(scene).gone(NAME, seconds(10)).await?;
