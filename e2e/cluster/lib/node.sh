@@ -64,6 +64,8 @@ nodeLeaseDurationSeconds: 16 # renewed four times as often
 serializeImagePulls: false
 makeIPTablesUtilChains: false
 failSwapOn: false
+# A container that dies is started again as after its first death, however often a test kills it. The back-off, from 10 s to 5 minutes, would be what is measured.
+crashLoopBackOff: {maxContainerRestartPeriod: 1s}
 # Images are loaded, not pulled: the kubelet must not delete those that no pod uses at the moment.
 imageGCHighThresholdPercent: 100
 evictionHard: {memory.available: 100Mi, nodefs.available: 1%, imagefs.available: 1%}

@@ -126,9 +126,6 @@ async fn strike_on(scene: &Scene, campaign: &Campaign, plans: &[Plan], clock: Cl
 
 async fn round(scene: &Scene, nemesis: &Nemeses, plans: &[Plan], clock: Clock, chance: &mut Chance) -> Result<Round> {
     whole(scene, plans, seconds(120)).await?;
-    while redundancy::refresh(scene).await? {
-        whole(scene, plans, seconds(120)).await?;
-    }
     planned::settled(&scene.cluster).await?;
     let mut faults: Vec<Fault> = Vec::new();
     for kind in nemesis.all() {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use kube::api::DeleteParams;
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -15,8 +14,6 @@ use crate::wait::{holds, seconds, until};
 
 /// An answer that takes longer comes from a node that hangs; another connection may meet another one.
 const ANSWER: Duration = Duration::from_secs(2);
-/// How often the kubelet starts a container again without waiting long. After that its back-off, up to five minutes, would be what is measured.
-const QUICK_RESTARTS: i32 = 2;
 /// How long redundancy is waited for.
 pub const PATIENCE: Duration = Duration::from_mins(4);
 
@@ -115,16 +112,6 @@ fn progress(members: &Value) -> Result<(u64, u64)> {
         written = written.min(entries.max(member["Snapshot Index"].as_u64().unwrap_or_default()));
     }
     Ok((committed.context("there is no leader")?, written))
-}
-
-/// Replaces a node whose container was started again so often that the kubelet would let the next time wait; false if there is none. This
-/// is not part of what is measured, but happens while clients are at work.
-pub async fn refresh(scene: &Scene) -> Result<bool> {
-    let all = nodes(&scene.cluster).await?;
-    let Some(worn) = all.into_iter().find(|node| node.restarts >= QUICK_RESTARTS) else { return Ok(false) };
-    scene.cluster.pods(SYSTEM).delete(&worn.pod, &DeleteParams::default()).await?;
-    replaced(scene, &worn).await?;
-    Ok(true)
 }
 
 /// Whether Kubernetes calls a pod of the Broker ready.

@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::client::identity::owner_of;
 use crate::conditions::whole_second;
+use crate::topology::names::offered;
 
 /// Users that a version's status names: more would make it grow without an end.
 const NAMED: usize = 16;
@@ -66,13 +67,8 @@ pub struct News {
 pub fn versions(contract: &str, refusal: &Refusal, dependents: &Dependents) -> BTreeSet<String> {
     match &refusal.what {
         Refused::Exchange(name) => {
-            let parts: Vec<&str> = name.split('.').collect();
-            match parts[..] {
-                ["contract", of, version, _] | ["contract", of, version, _, "out"] if of == contract => {
-                    [version.to_owned()].into()
-                }
-                _ => BTreeSet::new(),
-            }
+            let offered = offered(name).filter(|offered| offered.contract == contract);
+            offered.map(|offered| offered.version.to_owned()).into_iter().collect()
         }
         Refused::Queue(name) => dependents.queues.get(name).cloned().into_iter().collect(),
         Refused::VirtualHost => dependents.clients.get(&named(&refusal.user)).cloned().unwrap_or_default(),

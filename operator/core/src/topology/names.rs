@@ -111,6 +111,29 @@ pub fn contract_outlet(contract: &str, version: &str, operation: &str) -> String
 
 const OUTLET_SUFFIX: &str = ".out";
 
+/// What an exchange of a contract is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offered<'a> {
+    /// The contract.
+    pub contract: &'a str,
+    /// Its version.
+    pub version: &'a str,
+    /// The version's operation.
+    pub operation: &'a str,
+    /// It is the outlet, to which Subscriptions are bound, and not what is sent to.
+    pub outlet: bool,
+}
+
+/// What an exchange is for, if it is a contract's.
+pub fn offered(exchange: &str) -> Option<Offered<'_>> {
+    let parts: Vec<&str> = exchange.split('.').collect();
+    match parts[..] {
+        ["contract", contract, version, operation] => Some(Offered { contract, version, operation, outlet: false }),
+        ["contract", contract, version, operation, "out"] => Some(Offered { contract, version, operation, outlet: true }),
+        _ => None,
+    }
+}
+
 const CHECK: &str = "entente.check.";
 
 /// Name of the queue for the sample of a contract's operation that is checked. It is nobody's: no Client may read it, and it is no use.
@@ -215,11 +238,13 @@ impl Owner {
 
     /// Whose an exchange is.
     pub fn of_exchange(name: &str) -> Option<Self> {
+        if let Some(offered) = offered(name) {
+            return Some(Self::Contract(offered.contract.to_owned()));
+        }
         let parts: Vec<&str> = name.split('.').collect();
         match parts[..] {
             ["topic", topic] | ["topic", topic, "dead"] => Some(Self::Topic(topic.to_owned())),
             ["queue" | "part", queue] => Some(Self::Queue(queue.to_owned())),
-            ["contract", contract, _, _] | ["contract", contract, _, _, "out"] => Some(Self::Contract(contract.to_owned())),
             ["subscription", namespace, name, "past" | "seam"] => {
                 Some(Self::Subscription { namespace: namespace.to_owned(), name: name.to_owned() })
             }
@@ -311,6 +336,16 @@ mod tests {
             for name in policies {
                 prop_assert_eq!(Owner::of_policy(&name), Some(owner.clone()), "policy {}", name);
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_exchange_of_a_contract_says_what_it_is_for(contract in label(), version in label(), operation in label()) {
+            let of = |outlet| Some(Offered { contract: &contract, version: &version, operation: &operation, outlet });
+            let (exchange, outlet) =
+                (contract_exchange(&contract, &version, &operation), contract_outlet(&contract, &version, &operation));
+            prop_assert_eq!((offered(&exchange), offered(&outlet)), (of(false), of(true)));
         }
     }
 

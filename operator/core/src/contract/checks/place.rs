@@ -13,7 +13,7 @@ use serde_json::json;
 use super::Key;
 use crate::topology::diff::{Claim, Desired, Scope};
 use crate::topology::model::{Arguments, Binding, DestinationKind, QueueDeclaration, QueueKind};
-use crate::topology::names::{check_queue, check_queues, contract_outlet, is_check_queue};
+use crate::topology::names::{check_queue, check_queues, contract_outlet, is_check_queue, offered};
 use crate::topology::observed::ObservedVirtualHost;
 
 /// More messages than these do not wait: as many as are looked at in a minute, at most.
@@ -79,11 +79,8 @@ fn sampled(outlet: &str, queue: &str, observed: &ObservedVirtualHost) -> Vec<Bin
 
 /// The version and operation that an exchange of a contract is for.
 pub fn sent_to(contract: &str, exchange: &str) -> Option<Key> {
-    let parts: Vec<&str> = exchange.split('.').collect();
-    match parts[..] {
-        ["contract", name, version, operation] if name == contract => Some((version.to_owned(), operation.to_owned())),
-        _ => None,
-    }
+    let offered = offered(exchange).filter(|offered| offered.contract == contract && !offered.outlet)?;
+    Some((offered.version.to_owned(), offered.operation.to_owned()))
 }
 
 #[cfg(test)]

@@ -1,111 +1,96 @@
-//! Several versions of one schema, each read once however often it is compared: reading takes most of the time.
+//! Several versions of one schema, each read once however often it is compared.
 
 use serde_json::Value;
 
+use super::arena::Arena;
 use super::case::Case;
 use super::finding::Finding;
 use super::node::{Id, Node, Reading};
 use super::prove::Prover;
-use super::{below, changes, parse, sample, valid};
-use crate::contract::text::json;
-use crate::contract::{Direction, Policy, Report, SchemaError, Side, Way, Witness};
+use super::{parse, sample, valid};
+use crate::contract::{Change, Direction, Policy, SchemaError, Way, Witness};
 
 /// Versions of one schema, under one policy.
 #[derive(Debug)]
 pub struct History {
     policy: Policy,
     versions: Vec<Version>,
-    /// Of all versions. A node refers to none but those of its own.
-    nodes: Vec<Node>,
+    /// Of all versions.
+    arena: Arena,
 }
 
-#[derive(Debug)]
+/// The root of a version's schema, as it is written by and as it is read by.
+#[derive(Debug, Clone, Copy)]
 struct Version {
-    document: Value,
-    /// Its root in each reading that was asked for.
-    roots: Vec<(Reading, Id)>,
+    writer: Id,
+    reader: Id,
+}
+
+/// What stands between two versions.
+#[derive(Debug, Default)]
+pub struct Breaks {
+    /// What breaks, or is not seen not to.
+    pub changes: Vec<Change>,
+    /// Messages that show it.
+    pub witnesses: Vec<Witness>,
+    /// That is all: no limit was met.
+    pub complete: bool,
 }
 
 impl History {
     /// Without a version.
     pub fn new(policy: Policy) -> Self {
-        Self { policy, versions: Vec::new(), nodes: Vec::new() }
+        Self { policy, versions: Vec::new(), arena: Arena::default() }
     }
 
-    /// How much it holds: schemas, counting each within another.
+    /// How much memory it takes: so many times 128 bytes, about.
     pub fn size(&self) -> usize {
-        self.nodes.len()
+        self.arena.size()
     }
 
     /// Forgets all versions.
     pub fn clear(&mut self) {
         self.versions = Vec::new();
-        self.nodes = Vec::new();
+        self.arena = Arena::default();
     }
 
-    /// Adds a version, and gives its number.
+    /// Reads a version, and gives its number.
     ///
     /// # Errors
-    /// It is no JSON. Whether it is a schema, [`History::check`] tells, or [`History::read`].
-    pub fn add(&mut self, text: &str) -> Result<usize, SchemaError> {
-        self.versions.push(Version { document: json(text)?, roots: Vec::new() });
+    /// It is no JSON Schema, or one that is not understood.
+    pub fn add(&mut self, document: &Value) -> Result<usize, SchemaError> {
+        let (writer, reader) = match self.policy {
+            Policy::Strict => {
+                let [root] = parse::parse(document, [Reading::Exact], &mut self.arena)?;
+                (root, root)
+            }
+            Policy::Lenient => {
+                let [writer, reader] = parse::parse(document, [Reading::Writer, Reading::Reader], &mut self.arena)?;
+                (writer, reader)
+            }
+        };
+        self.versions.push(Version { writer, reader });
         Ok(self.versions.len() - 1)
     }
 
-    /// Whether a version is a schema.
-    ///
-    /// # Errors
-    /// It is not, or is one that is not understood.
-    pub fn read(&mut self, version: usize) -> Result<(), SchemaError> {
-        self.root(version, Reading::Exact).map(drop)
-    }
-
     /// Compares two versions.
-    ///
-    /// # Errors
-    /// One of them is no JSON Schema, or is one that is not understood.
-    pub fn check(&mut self, old: usize, new: usize, direction: Direction) -> Result<Report, SchemaError> {
-        let mut changes = Vec::new();
-        let mut witnesses = Vec::new();
-        let mut complete = true;
+    pub fn breaks(&self, old: usize, new: usize, direction: Direction) -> Breaks {
+        let mut breaks = Breaks { complete: true, ..Breaks::default() };
+        let (old, new) = (self.versions[old], self.versions[new]);
+        if self.arena.nodes[old.writer].words == self.arena.nodes[new.writer].words {
+            return breaks;
+        }
         for way in direction.ways() {
-            let pair = self.pair(old, new, *way)?;
-            let (findings, whole) = pair.findings();
-            complete &= whole;
+            let (writer, reader) = way.writer_reader(old, new);
+            let pair = Pair { nodes: &self.arena.nodes, writer: writer.writer, reader: reader.reader };
+            let (findings, complete) = pair.findings();
+            breaks.complete &= complete;
             if !findings.is_empty() {
-                witnesses.extend(pair.witness(*way));
+                breaks.witnesses.extend(pair.witness(*way));
             }
-            changes.extend(findings.into_iter().map(|finding| finding.change(*way)));
+            breaks.changes.extend(findings.into_iter().map(|finding| finding.change(*way)));
         }
-        if complete {
-            let breaks: Vec<String> = changes.iter().map(|change| change.path.clone()).collect();
-            let touched = |path: &str| breaks.iter().any(|other| other == path || below(other, path) || below(path, other));
-            let all = changes::changes(&self.versions[old].document, &self.versions[new].document);
-            changes.extend(all.into_iter().filter(|change| !touched(&change.path)));
-        }
-        Ok(Report::new(changes, witnesses))
-    }
-
-    fn pair(&mut self, old: usize, new: usize, way: Way) -> Result<Pair<'_>, SchemaError> {
-        let lenient = way.writer_reader(Reading::Writer, Reading::Reader);
-        let (of_old, of_new) = if self.policy == Policy::Strict { (Reading::Exact, Reading::Exact) } else { lenient };
-        let old_root = self.root(old, of_old).map_err(|error| error.on(Side::Old))?;
-        let new_root = self.root(new, of_new)?;
-        let (writer, reader) = way.writer_reader(old_root, new_root);
-        let same = self.versions[old].document == self.versions[new].document;
-        Ok(Pair { nodes: &self.nodes, writer, reader, same })
-    }
-
-    fn root(&mut self, version: usize, reading: Reading) -> Result<Id, SchemaError> {
-        let Self { policy: _, versions, nodes } = self;
-        let Version { document, roots } = &mut versions[version];
-        if let Some((_, root)) = roots.iter().find(|(known, _)| *known == reading) {
-            return Ok(*root);
-        }
-        let before = nodes.len();
-        let root = parse::parse(document, reading, nodes).inspect_err(|_| nodes.truncate(before))?;
-        roots.push((reading, root));
-        Ok(root)
+        breaks
     }
 }
 
@@ -114,16 +99,11 @@ struct Pair<'a> {
     nodes: &'a [Node],
     writer: Id,
     reader: Id,
-    /// Both are the same text.
-    same: bool,
 }
 
 impl Pair<'_> {
     /// What stands in the way, and whether that is all.
     fn findings(&self) -> (Vec<Finding>, bool) {
-        if self.same {
-            return (Vec::new(), true);
-        }
         let mut prover = Prover::new(self.nodes);
         let findings = prover.within(&Case::of(self.nodes, [self.writer]), self.reader, "");
         (findings, !prover.spent())

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use super::arena::Arena;
 use super::decimal::Decimal;
 use super::node::{Id, Node, Reading, Types};
 use super::parse::parse;
@@ -30,9 +31,9 @@ impl Judge {
     /// # Errors
     /// It is no JSON Schema, or one that is not understood.
     pub fn of(schema: &str) -> Result<Self, SchemaError> {
-        let mut nodes = Vec::new();
-        let root = parse(&json(schema)?, Reading::Exact, &mut nodes)?;
-        Ok(Self { nodes, root })
+        let mut arena = Arena::default();
+        let [root] = parse(&json(schema)?, [Reading::Exact], &mut arena)?;
+        Ok(Self { nodes: arena.nodes, root })
     }
 
     /// Judges a message. What a pattern or a format leaves undecided is no violation.

@@ -8,12 +8,14 @@
 //! `format` and `contentEncoding` count as demands, although validators may pass over them: a reader that names a format relies
 //! on it. Two patterns are equal or not; what a third one lets through of both is not worked out.
 
+mod arena;
 mod case;
 mod changes;
 mod decimal;
 mod finding;
 mod history;
 mod judge;
+mod meaning;
 mod members;
 mod node;
 mod own;
@@ -23,15 +25,16 @@ mod prove;
 mod sample;
 mod validate;
 
-pub use self::history::History;
+pub use self::history::{Breaks, History};
 pub use self::judge::Judge;
 
 use serde_json::Value;
 
+use self::arena::Arena;
 use self::node::{Id, Node, Reading};
 use self::validate::Validator;
 use super::text::json;
-use super::{Comparison, Policy, Report, SchemaError, Side};
+use super::{Comparison, Report, SchemaError, Side};
 
 /// Most steps to validate one made-up message.
 const STEPS_OF_A_MESSAGE: u64 = 50_000;
@@ -41,10 +44,17 @@ const STEPS_OF_A_MESSAGE: u64 = 50_000;
 /// # Errors
 /// One of them is no JSON Schema, or is one that is not understood.
 pub fn check(old: &str, new: &str, how: Comparison) -> Result<Report, SchemaError> {
+    let (before, after) = (json(old).map_err(|error| error.on(Side::Old))?, json(new)?);
     let mut history = History::new(how.policy);
-    let old = history.add(old).map_err(|error| error.on(Side::Old))?;
-    let new = history.add(new)?;
-    history.check(old, new, how.direction)
+    let old = history.add(&before).map_err(|error| error.on(Side::Old))?;
+    let new = history.add(&after)?;
+    let Breaks { mut changes, witnesses, complete } = history.breaks(old, new, how.direction);
+    if complete {
+        let breaks: Vec<String> = changes.iter().map(|change| change.path.clone()).collect();
+        let touched = |path: &str| breaks.iter().any(|other| other == path || below(other, path) || below(path, other));
+        changes.extend(changes::changes(&before, &after).into_iter().filter(|change| !touched(&change.path)));
+    }
+    Ok(Report::new(changes, witnesses))
 }
 
 /// Whether a text is a JSON Schema.
@@ -52,9 +62,7 @@ pub fn check(old: &str, new: &str, how: Comparison) -> Result<Report, SchemaErro
 /// # Errors
 /// It is not, or is one that is not understood.
 pub fn read(text: &str) -> Result<(), SchemaError> {
-    let mut history = History::new(Policy::Strict);
-    let version = history.add(text)?;
-    history.read(version)
+    exact(text).map(drop)
 }
 
 fn below(inner: &str, outer: &str) -> bool {
@@ -66,9 +74,7 @@ fn below(inner: &str, outer: &str) -> bool {
 /// # Errors
 /// It is no JSON Schema.
 pub fn examples(schema: &str) -> Result<Vec<Value>, SchemaError> {
-    let document = json(schema)?;
-    let mut nodes = Vec::new();
-    let root = parse::parse(&document, Reading::Exact, &mut nodes)?;
+    let (nodes, root) = exact(schema)?;
     let values = sample::samples(&nodes, root);
     Ok(values.into_iter().filter(|value| valid(&nodes, root, value) == Some(true)).collect())
 }
@@ -78,10 +84,14 @@ pub fn examples(schema: &str) -> Result<Vec<Value>, SchemaError> {
 /// # Errors
 /// It is no JSON Schema.
 pub fn is_valid(schema: &str, message: &Value) -> Result<Option<bool>, SchemaError> {
-    let document = json(schema)?;
-    let mut nodes = Vec::new();
-    let root = parse::parse(&document, Reading::Exact, &mut nodes)?;
+    let (nodes, root) = exact(schema)?;
     Ok(valid(&nodes, root, message))
+}
+
+fn exact(schema: &str) -> Result<(Vec<Node>, Id), SchemaError> {
+    let mut arena = Arena::default();
+    let [root] = parse::parse(&json(schema)?, [Reading::Exact], &mut arena)?;
+    Ok((arena.nodes, root))
 }
 
 fn valid(nodes: &[Node], root: Id, message: &Value) -> Option<bool> {

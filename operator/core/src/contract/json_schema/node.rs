@@ -112,6 +112,16 @@ pub enum Reading {
     Reader,
 }
 
+/// The rules by which a document is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Draft {
+    Seven,
+    Latest,
+}
+
+/// What a schema says: by words and references, see [`super::meaning`], and by the rules for them.
+pub type Meaning = (Draft, u32);
+
 /// The least or greatest number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bound {
@@ -139,7 +149,11 @@ pub struct Condition {
 #[derive(Debug, Clone)]
 pub struct Node {
     pub reading: Reading,
-    /// The text of the schema, for comparison; nothing if it has references, whose text does not tell what they mean.
+    /// Two with one number are the same text.
+    pub words: u32,
+    /// Two with one meaning let the same values through, in one reading. Nothing where references lead round.
+    pub meaning: Option<Meaning>,
+    /// The text of the schema, to be shown; nothing if it has references, whose text does not tell what they mean.
     pub text: Option<String>,
     /// `false`: nothing is valid.
     pub never: bool,
@@ -186,6 +200,8 @@ impl Node {
     pub fn new(reading: Reading) -> Self {
         Self {
             reading,
+            words: 0,
+            meaning: None,
             text: None,
             never: false,
             types: Types::ALL,

@@ -1,17 +1,20 @@
 //! From JSON to nodes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ptr::from_ref;
 
 use serde_json::{Map, Value};
 
+use super::arena::Arena;
 use super::decimal::Decimal;
-use super::node::{Bound, Condition, Contains, Id, Node, Reading, Types};
+use super::meaning::Parts;
+use super::node::{Bound, Condition, Contains, Draft, Id, Node, Reading, Types};
 use super::pattern::Pattern;
 use crate::contract::SchemaError;
 use crate::contract::text::step;
 
-/// Most schemas in a document, counting each in each reading.
-const MAX_NODES: usize = 20_000;
+/// Most objects in a document, as there can be no more schemas.
+const MAX_OBJECTS: usize = 20_000;
 /// Most schemas that apply to one value one within the other: a chain of references, combinations in combinations.
 const MAX_CHAIN: usize = 48;
 /// Most values of an `enum`.
@@ -32,51 +35,59 @@ const REFUSED: [(&str, &str); 4] = [
 
 const NESTED_ID: &str = "$id is read at the root alone; refer by $anchor or by path";
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Draft {
-    Seven,
-    Latest,
+/// Reads one document in some readings, and gives the number of its root in each.
+pub fn parse<const COUNT: usize>(
+    document: &Value,
+    readings: [Reading; COUNT],
+    arena: &mut Arena,
+) -> Result<[Id; COUNT], SchemaError> {
+    let first = arena.nodes.len();
+    read(document, readings, arena).inspect_err(|_| arena.truncate(first))
 }
 
-/// Reads one document into `nodes`, and gives the number of its root.
-pub fn parse(document: &Value, reading: Reading, nodes: &mut Vec<Node>) -> Result<Id, SchemaError> {
+fn read<const COUNT: usize>(document: &Value, readings: [Reading; COUNT], arena: &mut Arena) -> Parsed<[Id; COUNT]> {
     let draft = match document.get("$schema").map(|schema| schema.as_str().unwrap_or_default().trim_end_matches('#')) {
         None | Some("https://json-schema.org/draft/2020-12/schema") => Draft::Latest,
         Some("http://json-schema.org/draft-07/schema" | "https://json-schema.org/draft-07/schema") => Draft::Seven,
         Some(_) => return Err(SchemaError::at("/$schema", "neither 2020-12 nor draft-07, which are the two that are read")),
     };
-    let first = nodes.len();
-    let mut parser =
-        Parser { document, draft, nodes, first, known: HashMap::new(), anchors: HashMap::new(), waiting: Vec::new() };
-    parser.find_anchors(document, &mut String::new())?;
-    let root = parser.node("", document, reading)?;
+    let first = arena.nodes.len();
+    let references = References::of(document)?;
+    let parts = Parts::of(document, &mut arena.meanings, &|reference| Some(references.target(reference).ok()?.1));
+    if parts.objects > MAX_OBJECTS {
+        return Err(SchemaError::new(format!("more than {MAX_OBJECTS} objects in one document")));
+    }
+    let mut parser = Parser { references, parts, draft, arena, known: HashMap::new(), waiting: Vec::new() };
+    let mut roots = [first; COUNT];
+    for (root, reading) in roots.iter_mut().zip(readings) {
+        *root = parser.node("", document, reading)?;
+    }
     while let Some((id, pointer, value)) = parser.waiting.pop() {
         parser.read(id, &pointer, value)?;
     }
-    let mut depths = vec![None; nodes.len() - first];
-    for id in first..nodes.len() {
-        chain(nodes, first, id, &mut depths, 0)?;
+    for id in first..arena.nodes.len() {
+        chain(arena, id, 0)?;
     }
-    Ok(root)
+    Ok(roots)
 }
 
-/// How many schemas apply to the same value below one. `Some(0)` is one that is being counted.
-fn chain(nodes: &[Node], first: usize, id: Id, depths: &mut [Option<usize>], above: usize) -> Result<usize, SchemaError> {
-    match depths[id - first] {
+/// How many schemas apply to the same value below one.
+fn chain(arena: &mut Arena, id: Id, above: usize) -> Parsed<usize> {
+    match arena.chains[id] {
         Some(0) => return Err(SchemaError::new("a schema refers to itself for the same value: it has no end")),
         Some(depth) => return Ok(depth),
         None if above > MAX_CHAIN => return Err(too_long()),
         None => {}
     }
-    depths[id - first] = Some(0);
+    arena.chains[id] = Some(0);
     let mut depth = 1;
-    for inner in nodes[id].in_place() {
-        depth = depth.max(1 + chain(nodes, first, inner, depths, above + 1)?);
+    for inner in arena.nodes[id].in_place() {
+        depth = depth.max(1 + chain(arena, inner, above + 1)?);
     }
     if depth > MAX_CHAIN {
         return Err(too_long());
     }
-    depths[id - first] = Some(depth);
+    arena.chains[id] = Some(depth);
     Ok(depth)
 }
 
@@ -84,27 +95,31 @@ fn too_long() -> SchemaError {
     SchemaError::new(format!("more than {MAX_CHAIN} references or combinations one within the other"))
 }
 
-struct Parser<'a> {
-    document: &'a Value,
-    draft: Draft,
-    nodes: &'a mut Vec<Node>,
-    first: usize,
-    known: HashMap<(String, Reading), Id>,
-    anchors: HashMap<String, String>,
-    /// Numbered, and not yet read. Reading them at once would go as deep as references lead.
-    waiting: Vec<(Id, String, &'a Value)>,
-}
-
 type Parsed<T> = Result<T, SchemaError>;
 
-impl<'a> Parser<'a> {
+/// Where the references of a document lead.
+struct References<'a> {
+    document: &'a Value,
+    /// The document's own identifier.
+    root: &'a str,
+    anchors: HashMap<&'a str, String>,
+}
+
+impl<'a> References<'a> {
+    fn of(document: &'a Value) -> Parsed<Self> {
+        let root = document.get("$id").and_then(Value::as_str).unwrap_or_default().trim_end_matches('#');
+        let mut references = Self { document, root, anchors: HashMap::new() };
+        references.find_anchors(document, &mut String::new())?;
+        Ok(references)
+    }
+
     /// Anchors, and identifiers other than the root's, which would change what references mean.
-    fn find_anchors(&mut self, value: &Value, pointer: &mut String) -> Parsed<()> {
+    fn find_anchors(&mut self, value: &'a Value, pointer: &mut String) -> Parsed<()> {
         let length = pointer.len();
         match value {
             Value::Object(map) => {
                 if let Some(Value::String(anchor)) = map.get("$anchor") {
-                    self.anchors.insert(anchor.clone(), pointer.clone());
+                    self.anchors.insert(anchor, pointer.clone());
                 }
                 // Not below `properties`, where "$id" would be the name of one.
                 if length > 0 && matches!(map.get("$id"), Some(Value::String(_))) {
@@ -132,29 +147,64 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
+    /// A part of the document, and its place; else what is wrong with the reference.
+    fn target(&self, reference: &str) -> Result<(String, &'a Value), &'static str> {
+        let fragment = match reference.split_once('#') {
+            Some((base, fragment)) if base.is_empty() || base == self.root => fragment,
+            None if !self.root.is_empty() && reference == self.root => "",
+            _ => return Err("leaves the document; nothing is fetched: put what it refers to under $defs"),
+        };
+        let fragment = percent_decode(fragment);
+        let pointer = if fragment.is_empty() || fragment.starts_with('/') {
+            fragment
+        } else {
+            self.anchors.get(fragment.as_str()).cloned().ok_or("refers to an $anchor that is not there")?
+        };
+        let target = self.document.pointer(&pointer).ok_or("refers to nothing in the document")?;
+        Ok((pointer, target))
+    }
+}
+
+struct Parser<'a, 'm> {
+    references: References<'a>,
+    parts: Parts,
+    draft: Draft,
+    arena: &'m mut Arena,
+    /// Those of this document, by address.
+    known: HashMap<(*const Value, Reading), Id>,
+    /// Numbered, and not yet read. Reading them at once would go as deep as references lead.
+    waiting: Vec<(Id, String, &'a Value)>,
+}
+
+impl<'a> Parser<'a, '_> {
     fn node(&mut self, pointer: &str, value: &'a Value, reading: Reading) -> Parsed<Id> {
-        if let Some(id) = self.known.get(&(pointer.to_owned(), reading)) {
+        if let Some(id) = self.known.get(&(from_ref(value), reading)) {
             return Ok(*id);
         }
-        if self.nodes.len() - self.first >= MAX_NODES {
-            return Err(SchemaError::at(pointer, format!("more than {MAX_NODES} schemas in one document")));
+        // A root may say what is refused elsewhere.
+        let meaning = self.parts.get(value, &mut self.arena.meanings).meaning.filter(|_| !pointer.is_empty());
+        let meaning = meaning.map(|meaning| (self.draft, meaning));
+        if let Some(id) = meaning.and_then(|meaning| self.arena.known(meaning, reading)) {
+            return Ok(id);
         }
-        let id = self.nodes.len();
-        self.nodes.push(Node::new(reading));
-        self.known.insert((pointer.to_owned(), reading), id);
+        let id = self.arena.reserve(reading, meaning);
+        self.known.insert((from_ref(value), reading), id);
         self.waiting.push((id, pointer.to_owned(), value));
         Ok(id)
     }
 
     fn read(&mut self, id: Id, pointer: &str, value: &'a Value) -> Parsed<()> {
-        let mut node = Node::new(self.nodes[id].reading);
+        let mut node = Node::new(self.arena.nodes[id].reading);
         match value {
             Value::Bool(valid) => node.never = !valid,
             Value::Object(map) => self.keywords(&mut node, pointer, map)?,
             _ => return Err(SchemaError::at(pointer, "a schema is an object, true or false")),
         }
-        node.text = (!refers(value)).then(|| value.to_string());
-        self.nodes[id] = node;
+        let part = self.parts.get(value, &mut self.arena.meanings);
+        node.words = part.words;
+        node.meaning = part.meaning.map(|meaning| (self.draft, meaning));
+        node.text = (!part.refers).then(|| value.to_string());
+        self.arena.nodes[id] = node;
         Ok(())
     }
 
@@ -195,23 +245,7 @@ impl<'a> Parser<'a> {
     }
 
     fn reference(&mut self, keywords: &Keywords<'a, '_>, reference: &str, reading: Reading) -> Parsed<Id> {
-        let root = self.document.get("$id").and_then(Value::as_str).unwrap_or_default().trim_end_matches('#');
-        let fragment = match reference.split_once('#') {
-            Some((base, fragment)) if base.is_empty() || base == root => fragment,
-            None if !root.is_empty() && reference == root => "",
-            _ => return Err(keywords.wrong("$ref", "leaves the document; nothing is fetched: put what it refers to under $defs")),
-        };
-        let fragment = percent_decode(fragment);
-        let pointer = if fragment.is_empty() || fragment.starts_with('/') {
-            fragment
-        } else {
-            self.anchors
-                .get(&fragment)
-                .cloned()
-                .ok_or_else(|| keywords.wrong("$ref", "refers to an $anchor that is not there"))?
-        };
-        let target =
-            self.document.pointer(&pointer).ok_or_else(|| keywords.wrong("$ref", "refers to nothing in the document"))?;
+        let (pointer, target) = self.references.target(reference).map_err(|problem| keywords.wrong("$ref", problem))?;
         self.node(&pointer, target, reading)
     }
 
@@ -440,15 +474,6 @@ impl<'a> Keywords<'a, '_> {
         node.content =
             content.iter().any(Option::is_some).then(|| content.map(Option::unwrap_or_default).join(" ").trim().to_owned());
         Ok(())
-    }
-}
-
-/// Whether a schema has references, wherever.
-fn refers(value: &Value) -> bool {
-    match value {
-        Value::Object(map) => map.contains_key("$ref") || map.values().any(refers),
-        Value::Array(list) => list.iter().any(refers),
-        _ => false,
     }
 }
 

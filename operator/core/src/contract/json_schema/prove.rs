@@ -121,13 +121,13 @@ impl<'a> Prover<'a> {
         findings
     }
 
-    /// Whether the schema is one of the case's, by number or by text.
+    /// Whether the schema is one of the case's, by number or by meaning.
     fn is_same(&self, case: &Case, reader: Id) -> bool {
         let node = &self.nodes[reader];
-        // What a lenient reader lets through of an opened schema is more than what the same text says elsewhere.
+        // What a lenient reader lets through of an opened schema is more than what the same says elsewhere.
         let alike = |other: &Node| other.reading != Reading::Reader || node.reading == Reading::Reader;
         case.all.contains(&reader)
-            || node.text.is_some() && case.nodes(self.nodes).any(|other| alike(other) && other.text == node.text)
+            || node.meaning.is_some() && case.nodes(self.nodes).any(|other| alike(other) && other.meaning == node.meaning)
     }
 
     fn prove(&mut self, case: &Case, reader: Id, path: &str) -> Vec<Finding> {

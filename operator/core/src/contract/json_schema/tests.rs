@@ -1,5 +1,5 @@
 use super::*;
-use crate::contract::{Change, Direction, Format, Way};
+use crate::contract::{Change, Direction, Format, Policy, Way};
 
 fn report(old: &str, new: &str, policy: Policy) -> Report {
     let how = Comparison { format: Format::JsonSchema, direction: Direction::Full, policy, json_encoding: false };
@@ -111,4 +111,70 @@ fn a_circle_is_no_proof() {
     let report = report(old, new, Policy::Strict);
     let change = report.breaks().find(|change| change.way == Some(Way::Backward)).unwrap();
     assert_eq!(change.path, "/properties/n/properties/v/type");
+}
+
+fn object(properties: &str) -> String {
+    format!(r#"{{"type": "object", "properties": {{{properties}}}}}"#)
+}
+
+/// Under draft-07 `dependentRequired` says nothing, under 2020-12 it refuses: the same words are not the same schema.
+#[test]
+fn words_are_taken_by_the_rules_of_their_document() {
+    let new = object(r#""a": {"type": "object", "dependentRequired": {"x": ["y"]}, "properties": {"x": {}, "y": {}}}"#);
+    let old = new.replacen('{', r#"{"$schema": "http://json-schema.org/draft-07/schema#", "#, 1);
+    assert_eq!(only(&report(&old, &new, Policy::Strict), "dependentRequired").way, Some(Way::Backward));
+    assert!(report(&old, &old.replacen("\"object\"", "\"object\", \"title\": \"a\"", 1), Policy::Strict).compatible());
+}
+
+/// Which of two parts that say the same was read first must not matter, nor that the one is the root.
+#[test]
+fn a_part_that_stands_several_times_is_judged_where_it_stands() {
+    let part = r#"{"type": "object", "properties": {"n": {"type": "integer", "minimum": 1}}, "required": ["n"]}"#;
+    let old = object(&format!(r#""a": {part}, "b": {part}, "c": {{"items": {part}}}"#));
+    let tighter = part.replace("\"minimum\": 1", "\"minimum\": 2");
+    let new = object(&format!(r#""a": {part}, "b": {tighter}, "c": {{"items": {tighter}}}"#));
+    let report = report(&old, &new, Policy::Lenient);
+    let breaks: Vec<&str> = report.breaks().map(|change| change.path.as_str()).collect();
+    assert_eq!(breaks, ["/properties/b/properties/n/minimum", "/properties/c/items/properties/n/minimum"]);
+    assert!(only_way(part, &object(&format!(r#""a": {part}"#))).is_some());
+}
+
+fn only_way(old: &str, new: &str) -> Option<Way> {
+    report(old, new, Policy::Strict).breaks().next().and_then(|change| change.way)
+}
+
+/// The `$id` of a root is none of a part, and what failed leaves nothing behind that another version could use.
+#[test]
+fn a_version_that_is_no_schema_leaves_nothing_behind() {
+    let mut history = History::new(Policy::Lenient);
+    let good: Value = serde_json::from_str(&object(r#""a": {"type": "string"}, "b": {"type": "object"}"#)).unwrap();
+    let bad = |part: Value| serde_json::json!({"type": "object", "properties": {"a": {"type": "integer"}, "z": part}});
+    for part in [serde_json::json!({"type": 1}), serde_json::json!({"$id": "x"}), serde_json::json!({"$ref": "#/nowhere"})] {
+        for _ in 0..2 {
+            assert!(history.add(&bad(part.clone())).is_err());
+        }
+    }
+    let (one, two) = (history.add(&good).unwrap(), history.add(&good).unwrap());
+    let ty = history.add(&bad(serde_json::json!({}))).unwrap();
+    assert!(history.breaks(one, two, Direction::Full).changes.is_empty());
+    let found = history.breaks(one, ty, Direction::Full).changes;
+    assert!(found.iter().all(|change| change.path == "/properties/a/type") && found.len() == 2, "{found:?}");
+}
+
+/// Most of a new version is the old one: it costs what is new.
+#[test]
+fn a_version_costs_what_is_new_in_it() {
+    let version = |added: usize| {
+        let kept = (0..200).map(|at| format!(r##""k{at}": {{"items": {{"$ref": "#/$defs/d"}}, "minItems": {at}}}"##));
+        let properties: Vec<String> = kept.chain((0..added).map(|at| format!(r#""n{at}": {{"maxLength": {at}}}"#))).collect();
+        let schema = object(&properties.join(", ")).replacen('{', r#"{"$defs": {"d": {"type": "string"}}, "#, 1);
+        serde_json::from_str::<Value>(&schema).unwrap()
+    };
+    let mut history = History::new(Policy::Lenient);
+    history.add(&version(1)).unwrap();
+    let first = history.size();
+    for added in 2..12 {
+        history.add(&version(added)).unwrap();
+    }
+    assert!(history.size() < first + first / 5, "{} after {first}", history.size());
 }

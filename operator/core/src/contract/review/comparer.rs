@@ -11,18 +11,21 @@ use std::thread;
 use entente_crds::service_contract::{MessageSchema, Operation, SchemaFormat, ServiceContractSpec, Version};
 
 use super::schemas::{Problem, name, spell};
-use crate::contract::json_schema::History;
+use crate::contract::json_schema::{Breaks, History};
 use crate::contract::kept::{Kept, text};
 use crate::contract::terms::comparison;
-use crate::contract::{Action, Change, Comparison, Format, MAX_BYTES, Policy, Report, SchemaError, Side, check, parse};
+use crate::contract::text::json;
+use crate::contract::{Action, Change, Comparison, Format, Policy, Report, SchemaError, Side, check, fits, parse};
 
 /// Asked before each piece of work; no ends it.
 pub type GoOn<'a> = dyn Fn() -> bool + Sync + 'a;
 
 /// Most threads for one contract. Each holds the schemas of one operation in memory.
 const THREADS: usize = 2;
-/// Schemas, each with those in it, that an operation keeps in memory from one comparison to the next.
-const KEPT_NODES: usize = 20_000;
+/// How much an operation holds in memory from one comparison to the next, in units of about 128 bytes: some 16 MiB.
+const MOST_HELD: usize = 128_000;
+/// The same, of all operations together, while others have their turn.
+const MOST_LEFT: usize = 256_000;
 /// Most breaks of one comparison that a message spells out.
 const SPELT_OUT: usize = 3;
 
@@ -43,6 +46,8 @@ struct Given<'a> {
 struct Lane<'a> {
     operation: &'a Operation,
     history: History,
+    /// How large the history may be that is left for the next visit.
+    most_left: usize,
     /// JSON Schemas in the history, by version.
     numbers: BTreeMap<&'a str, usize>,
     /// By version: to hash what is in a ConfigMap once is enough.
@@ -113,7 +118,6 @@ impl<'a> Comparer<'a> {
                     lane.found.extend(problem.map(|problem| (at, problem)));
                 }
             }
-            lane.forget();
         });
         let mut of_each = vec![Vec::new(); versions.len()];
         for (at, problem) in found {
@@ -129,6 +133,7 @@ impl<'a> Comparer<'a> {
             for lane in lanes {
                 work(lane, given);
                 lane.visited = true;
+                lane.forget_beyond(lane.most_left);
             }
         };
         let threads = thread::available_parallelism().map_or(1, NonZero::get).min(THREADS);
@@ -157,6 +162,7 @@ impl<'a> Lane<'a> {
         Self {
             operation,
             history: History::new(Policy::from(spec.compatibility.policy)),
+            most_left: MOST_LEFT / spec.operations.len().max(1),
             numbers: BTreeMap::new(),
             texts: BTreeMap::new(),
             sound: BTreeSet::new(),
@@ -186,7 +192,11 @@ impl<'a> Lane<'a> {
         if self.sound.contains(&(text, name(format))) || !self.may_go_on(given) {
             return None;
         }
-        match parse(text, format) {
+        let read = match format {
+            Format::JsonSchema => self.number(version, text).map(drop),
+            Format::Avro | Format::Protobuf | Format::Opaque => parse(text, format),
+        };
+        match read {
             Ok(()) => {
                 self.sound.insert((text, name(format)));
                 None
@@ -232,29 +242,26 @@ impl<'a> Lane<'a> {
         (version, after): (&'a Version, &'a str),
         how: Comparison,
     ) -> Result<Report, SchemaError> {
-        if before.len() > MAX_BYTES || after.len() > MAX_BYTES {
-            return check(before, after, how);
-        }
         let old = self.number(other, before).map_err(|error| error.on(Side::Old))?;
         let new = self.number(version, after)?;
-        let report = self.history.check(old, new, how.direction);
-        if self.history.size() > KEPT_NODES {
-            self.forget();
-        }
-        report
+        let Breaks { changes, witnesses, complete: _ } = self.history.breaks(old, new, how.direction);
+        self.forget_beyond(MOST_HELD);
+        Ok(Report::new(changes, witnesses))
     }
 
-    /// Gives the memory back that what was read takes.
-    fn forget(&mut self) {
-        self.history.clear();
-        self.numbers.clear();
+    /// Gives the memory back that what was read takes, if that is much.
+    fn forget_beyond(&mut self, most: usize) {
+        if self.history.size() > most {
+            self.history.clear();
+            self.numbers.clear();
+        }
     }
 
     fn number(&mut self, version: &'a Version, text: &str) -> Result<usize, SchemaError> {
         if let Some(number) = self.numbers.get(version.name.as_str()) {
             return Ok(*number);
         }
-        let number = self.history.add(text)?;
+        let number = fits(text).and_then(|()| self.history.add(&json(text)?))?;
         self.numbers.insert(&version.name, number);
         Ok(number)
     }
