@@ -152,6 +152,55 @@ part_disks() {
   blank_all
 }
 
+# damage N: turns bytes over in the middle of the newest log of the quorum queues, which is in a message.
+damage() {
+  local log size
+  log=$(find "$WORK/data$1/mnesia" -path '*/quorum/*.wal' | sort | tail -n 1)
+  size=$(stat -c %s "$log")
+  [ "$size" -gt 100000 ] || return 1
+  dd if="$log" bs=1 skip=$((size / 2)) count=64 status=none | tr '\000-\377' '\001-\377\000' >"$WORK/turned"
+  dd if="$WORK/turned" of="$log" bs=1 seek=$((size / 2)) conv=notrunc status=none
+}
+# ended N: it is started, and has ended by itself.
+ended() { ! node_running "$1"; }
+log_says() { grep -q "$2" "$WORK/log$1"; }
+large() { api 0 POST exchanges/%2F/amq.default/publish "$(jq -n --arg x "$(head -c 20000 /dev/zero | tr '\0' x)" '{properties: {delivery_mode: 2}, routing_key: "kept", payload: $x, payload_encoding: "string"}')" | jq -e .routed; }
+
+part_damage() {
+  echo "--- damage"
+  start_all
+  timed "all three form a cluster" 90
+  check "a queue" quorum_queue 0 kept
+  check "the queue is on three nodes" until_true 10 queue_members 0 kept
+  for _ in 1 2 3 4 5 6 7 8 9 10; do large >/dev/null; done
+  check "a queue that is on node 1 alone" api 1 PUT "queues/%2F/alone" '{"durable": true, "arguments": {"x-queue-type": "classic", "x-queue-leader-locator": "client-local"}}'
+  node_kill 1 || true
+  check "the log of node 1 is damaged" damage 1
+  : >"$WORK/log1"
+  node_start 1
+  check "it does not start, and says why" until_true 60 ended 1
+  check "and why again" log_says 1 wal_checksum_validation_failure
+  check "once is not enough to give up what it has" refused log_says 1 'the data of this node is damaged'
+  node_start 1
+  check "again" until_true 90 ended 1
+  check "what is on it alone is kept" log_says 1 'is kept: 1 queues are on this node alone, one is queue .alone. in vhost'
+  check "its files are untouched" test -d "$WORK/data1/mnesia"
+  check "that queue is given up by a person" api 0 DELETE "queues/%2F/alone"
+  node_start 1
+  timed "it joins the others without what was damaged" 120
+  check "it says so" log_says 1 'it is given up, and the node joins them anew'
+  check "what was damaged is there to be looked at" test -d "$WORK/data1/damaged"
+  check "nothing is lost" until_true 20 holds 2 kept 10
+  check "the queue is on three nodes again" until_true 60 queue_members 1 kept
+  for _ in 1 2 3 4 5 6 7 8 9 10; do large >/dev/null; done
+  node_kill 1 || true
+  check "it is damaged again" damage 1
+  for _ in 1 2; do node_start 1; check "it does not start" until_true 90 ended 1; done
+  check "and is left for a person" log_says 1 'was given up within a day already'
+  kill_all
+  blank_all
+}
+
 part_formation() {
   echo "--- formation, $ROUNDS rounds"
   local round victim begin n delay

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# test.sh [smoke] [sql] [disks] [formation] [planned]
+# test.sh [smoke] [sql] [disks] [damage] [formation] [planned]
 #
 # Tests the broker image with three nodes on this machine, without a cluster or a container runtime. Needs root,
 # buildah, curl, jq, iproute2 and util-linux. Builds the image first, if it is not the current one.
@@ -7,6 +7,7 @@
 #   smoke      formation, plugins, the SQL exchange, quorum queues, restarts in every order
 #   sql        the SQL exchange: filters that change while messages flow, odd messages, alternate exchanges, ROUNDS × 200 rebinds
 #   disks      nodes that lose their disk, and a node 0 that must not make a second cluster
+#   damage     a node whose files are damaged, and when it goes on without them
 #   planned    how queues' members stand, leaders that are moved, nodes that leave
 #   formation  ROUNDS (default 10) formations from blank, with random delays and a node killed while it joins
 #
@@ -69,8 +70,8 @@ finish() {
 for command in buildah curl jq ip nsenter unshare setpriv; do
   command -v "$command" >/dev/null || die "$command is missing (Debian: apt-get install buildah curl jq iproute2 util-linux)"
 done
-if [ $# -eq 0 ]; then set -- smoke sql disks planned formation; fi
-for part; do case $part in smoke | sql | disks | planned | formation) ;; *) die "$part is not a part: smoke, sql, disks, planned, formation" ;; esac; done
+if [ $# -eq 0 ]; then set -- smoke sql disks damage planned formation; fi
+for part; do case $part in smoke | sql | disks | damage | planned | formation) ;; *) die "$part is not a part: smoke, sql, disks, damage, planned, formation" ;; esac; done
 
 BUILDER=buildah
 choose_builder

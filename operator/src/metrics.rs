@@ -271,4 +271,36 @@ mod tests {
         assert!(text.contains(r#"entente_reconciles_total{kind="Queue",outcome="ok"} 1"#), "{text}");
         assert!(text.contains("entente_leader 1"), "{text}");
     }
+
+    #[test]
+    fn the_dashboard_asks_for_figures_that_there_are() {
+        let metrics = Metrics::default();
+        let (kind, outcome) = ("Queue", "ok");
+        let of = || ("shop".to_owned(), "orders".to_owned(), "v1".to_owned());
+        let (namespace, contract, version) = of();
+        let ending = EndingVersion { namespace, contract, version };
+        // A family without a member is not told.
+        metrics.visits.get_or_create(&Visit { kind, outcome }).inc();
+        metrics.visit_seconds.get_or_create(&Kind { kind }).observe(0.1);
+        metrics.api_writes.get_or_create(&Kind { kind }).inc();
+        metrics.broker_calls.get_or_create(&Call { kind, outcome }).inc();
+        metrics.scalings.get_or_create(&Scaled { direction: "up" }).inc();
+        metrics.keda_calls.get_or_create(&KedaCall { call: "IsActive", outcome: "answered" }).inc();
+        metrics.days_to_sunset.get_or_create(&ending).set(1.0);
+        metrics.brownouts.get_or_create(&ending).set(0);
+        metrics.refused.get_or_create(&ending).set(0);
+        metrics.probes.get_or_create(&ProbeOutcome { outcome: "back" }).inc();
+        let (namespace, contract, version) = of();
+        metrics.assured.get_or_create(&Assured { namespace, contract, assurance: "availability" }).set(1);
+        let (namespace, contract, _) = of();
+        metrics.checked.get_or_create(&Checked { namespace, contract, version, outcome: "conforms" }).inc();
+        metrics.admissions.get_or_create(&Admission { resource: "queues", outcome: "admitted" }).inc();
+        let (text, dashboard) = (metrics.text(), include_str!("../../charts/entente/dashboards/entente.json"));
+        let words = dashboard.split(|char: char| !char.is_ascii_alphanumeric() && char != '_');
+        let asked: Vec<&str> = words.filter(|word| word.starts_with("entente_")).collect();
+        assert!(asked.len() > 20, "{asked:?}");
+        for word in asked {
+            assert!(text.lines().any(|line| line.starts_with(word)), "{word} is not among\n{text}");
+        }
+    }
 }

@@ -109,37 +109,30 @@ impl<'a> References<'a> {
     fn of(document: &'a Value) -> Parsed<Self> {
         let root = document.get("$id").and_then(Value::as_str).unwrap_or_default().trim_end_matches('#');
         let mut references = Self { document, root, anchors: HashMap::new() };
-        references.find_anchors(document, &mut String::new())?;
+        references.find_anchors(document, None)?;
         Ok(references)
     }
 
     /// Anchors, and identifiers other than the root's, which would change what references mean.
-    fn find_anchors(&mut self, value: &'a Value, pointer: &mut String) -> Parsed<()> {
-        let length = pointer.len();
+    fn find_anchors(&mut self, value: &'a Value, at: Option<&Step<'_>>) -> Parsed<()> {
         match value {
             Value::Object(map) => {
                 if let Some(Value::String(anchor)) = map.get("$anchor") {
-                    self.anchors.insert(anchor, pointer.clone());
+                    self.anchors.insert(anchor, pointer(at));
                 }
                 // Not below `properties`, where "$id" would be the name of one.
-                if length > 0 && matches!(map.get("$id"), Some(Value::String(_))) {
-                    return Err(SchemaError::at(pointer.as_str(), NESTED_ID));
+                if at.is_some() && matches!(map.get("$id"), Some(Value::String(_))) {
+                    return Err(SchemaError::at(pointer(at), NESTED_ID));
                 }
-                for (key, inner) in
+                for (name, inner) in
                     map.iter().filter(|(key, _)| !["const", "enum", "default", "examples"].contains(&key.as_str()))
                 {
-                    pointer.push('/');
-                    pointer.push_str(&step(key));
-                    self.find_anchors(inner, pointer)?;
-                    pointer.truncate(length);
+                    self.find_anchors(inner, Some(&Step { above: at, key: Key::Name(name) }))?;
                 }
             }
             Value::Array(list) => {
                 for (index, inner) in list.iter().enumerate() {
-                    pointer.push('/');
-                    pointer.push_str(&index.to_string());
-                    self.find_anchors(inner, pointer)?;
-                    pointer.truncate(length);
+                    self.find_anchors(inner, Some(&Step { above: at, key: Key::Index(index) }))?;
                 }
             }
             _ => {}
@@ -162,6 +155,25 @@ impl<'a> References<'a> {
         };
         let target = self.document.pointer(&pointer).ok_or("refers to nothing in the document")?;
         Ok((pointer, target))
+    }
+}
+
+/// A step into a document. Most places are never told: their pointers are not made.
+struct Step<'p> {
+    above: Option<&'p Step<'p>>,
+    key: Key<'p>,
+}
+
+enum Key<'p> {
+    Name(&'p str),
+    Index(usize),
+}
+
+fn pointer(at: Option<&Step<'_>>) -> String {
+    let Some(Step { above, key }) = at else { return String::new() };
+    match key {
+        Key::Name(name) => format!("{}/{}", pointer(*above), step(name)),
+        Key::Index(index) => format!("{}/{index}", pointer(*above)),
     }
 }
 
