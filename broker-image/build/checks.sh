@@ -174,6 +174,7 @@ part_damage() {
   check "the queue is on three nodes" until_true 10 queue_members 0 kept
   for _ in 1 2 3 4 5 6 7 8 9 10; do large >/dev/null; done
   check "a queue that is on node 1 alone" api 1 PUT "queues/%2F/alone" '{"durable": true, "arguments": {"x-queue-type": "classic", "x-queue-leader-locator": "client-local"}}'
+  check "and one of Entente's own, as it always has on some node" api 1 PUT "queues/%2F/entente.events" '{"durable": true, "arguments": {"x-queue-type": "classic", "x-queue-leader-locator": "client-local"}}'
   node_kill 1 || true
   check "the log of node 1 is damaged" damage 1
   : >"$WORK/log1"

@@ -1,6 +1,7 @@
 //! What can happen to the disk of one node.
 
 use std::fs::{self, OpenOptions};
+use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,7 +14,6 @@ use kube::api::DeleteParams;
 use super::machine::{execute, signal};
 use super::redundancy::{self, BrokerNode};
 use crate::cluster::{Cluster, SYSTEM};
-use crate::scene::Scene;
 use crate::wait::holds;
 
 /// More than any disk has free.
@@ -24,8 +24,10 @@ const DISK_AS_CONFIGURED: &str =
 const SLOW: &str = "entente-chaos";
 /// Writes to the device in a second. Without a limit, one takes one or two milliseconds.
 const SLOW_WRITES: u32 = 4;
-/// How long a node whose log is damaged may take to run again by itself.
-const COMES_BACK: Duration = Duration::from_mins(1);
+/// How long a node whose log is damaged may take to run again by itself: it fails twice, and then joins with an empty disk.
+const COMES_BACK: Duration = Duration::from_mins(3);
+/// In a volume: when the node gave its data up last, which it does once a day.
+const GIVEN_UP: &str = "entente-given-up";
 /// Bytes that are damaged, or that are missing at the end.
 const DAMAGED: usize = 64;
 
@@ -168,9 +170,14 @@ impl Damage {
 }
 
 /// Kills a node and damages the newest write-ahead log of its quorum queues before it starts again. It is stopped first: what it has not
-/// written by then, it never will.
+/// written by then, it never will. Rounds stand for failures that are days apart.
 pub async fn corrupt(cluster: &Cluster, victim: &BrokerNode, processes: &[u32], damage: Damage) -> Result<()> {
-    let log = newest_log(&folder(cluster, &victim.pod).await?)?;
+    let volume = folder(cluster, &victim.pod).await?;
+    match fs::remove_file(volume.join(GIVEN_UP)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).context("the last failure cannot be forgotten"),
+        _ => {}
+    }
+    let log = newest_log(&volume)?;
     signal("STOP", processes).await?;
     let damaged = damage.inflict(&log);
     signal("KILL", processes).await?;
@@ -195,20 +202,15 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     fs::read_dir(folder).map(|all| all.flatten().map(|entry| entry.path()).collect()).unwrap_or_default()
 }
 
-/// Waits until a node runs again. If it does not by itself, its volume is given up.
-pub async fn back_or_replaced(scene: &Scene, victim: &BrokerNode) -> Result<()> {
-    let what = format!("{} runs again", victim.pod);
-    let runs = holds(&what, COMES_BACK, async || {
-        let node = redundancy::nodes(&scene.cluster).await?.into_iter().find(|node| node.uid == victim.uid);
+/// Waits until a node runs again, by itself.
+pub async fn back(cluster: &Cluster, victim: &BrokerNode) -> Result<()> {
+    holds(&format!("{} runs again", victim.pod), COMES_BACK, async || {
+        let node = redundancy::nodes(cluster).await?.into_iter().find(|node| node.uid == victim.uid);
         let again = node.is_some_and(|node| node.restarts > victim.restarts);
-        Ok(again && redundancy::is_ready(&scene.cluster, &victim.pod).await?)
-    });
-    if let Err(error) = runs.await {
-        println!("{error:#}: its volume is deleted");
-        lose(&scene.cluster, victim).await?;
-        return redundancy::replaced(scene, victim).await;
-    }
-    Ok(())
+        Ok(again && redundancy::is_ready(cluster, &victim.pod).await?)
+    })
+    .await
+    .map(drop)
 }
 
 #[cfg(test)]

@@ -98,7 +98,7 @@ impl Fault {
             Nemesis::Kill | Nemesis::KillTwo | Nemesis::KillAll | Nemesis::Operator => Ok(()),
             Nemesis::DiskAlarm => disk::has_room(&self.victim.pod).await,
             Nemesis::SlowDisk => disk::speed_up(&processes(&self.victim.uid, RABBITMQ)?),
-            Nemesis::CorruptDisk => disk::back_or_replaced(scene, &self.victim).await,
+            Nemesis::CorruptDisk => disk::back(&scene.cluster, &self.victim).await,
             Nemesis::DiskLoss | Nemesis::PodDelete => redundancy::replaced(scene, &self.victim).await,
             Nemesis::Stop | Nemesis::StopPlain => signal("CONT", &processes(&self.victim.uid, RABBITMQ)?).await,
             Nemesis::Partition | Nemesis::PartitionOneWay => self.node("heal").await,

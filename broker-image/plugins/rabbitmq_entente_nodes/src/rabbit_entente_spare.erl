@@ -1,7 +1,9 @@
 %% Whether the cluster can spare what is on the disk of one of its nodes: asked by that node, which does not run.
 -module(rabbit_entente_spare).
 
--export([judge/1, decide/4]).
+-export([judge/1, decide/4, is_kept/1]).
+
+-include_lib("rabbit_common/include/rabbit.hrl").
 
 -define(APART, 500).
 
@@ -27,7 +29,13 @@ standing(Node) ->
 alone(Node) ->
     [amqqueue:get_name(Q) || Type <- [rabbit_classic_queue, rabbit_quorum_queue, rabbit_stream_queue],
                              Q <- rabbit_amqqueue:list_by_type(Type),
-                             amqqueue:is_durable(Q), on(Type, Q) =:= [Node]].
+                             amqqueue:is_durable(Q), is_kept(amqqueue:get_name(Q)), on(Type, Q) =:= [Node]].
+
+%% Queues whose names begin so are Entente's own means: it makes them again, and what is in them nobody misses. That by which the operator
+%% hears of events is on some node alone, always.
+-spec is_kept(rabbit_types:r(queue)) -> boolean().
+is_kept(#resource{name = <<"entente.", _/binary>>}) -> false;
+is_kept(#resource{}) -> true.
 
 on(rabbit_classic_queue, Q) -> [amqqueue:qnode(Q)];
 on(rabbit_quorum_queue, Q) -> rabbit_quorum_queue:get_replicas(Q);

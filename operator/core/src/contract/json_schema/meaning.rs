@@ -218,8 +218,23 @@ mod tests {
     #[test]
     fn what_differs_has_numbers_of_its_own() {
         let all = [
-            json!(null), json!(false), json!(true), json!(0), json!(0.0), json!("0"), json!(""), json!([]), json!({}), json!([[]]),
-            json!(["a", "b"]), json!(["b", "a"]), json!({"a": "b"}), json!({"b": "a"}), json!([{"a": "b"}]), json!([0]), json!([false]),
+            json!(null),
+            json!(false),
+            json!(true),
+            json!(0),
+            json!(0.0),
+            json!("0"),
+            json!(""),
+            json!([]),
+            json!({}),
+            json!([[]]),
+            json!(["a", "b"]),
+            json!(["b", "a"]),
+            json!({"a": "b"}),
+            json!({"b": "a"}),
+            json!([{"a": "b"}]),
+            json!([0]),
+            json!([false]),
         ];
         let mut found: Vec<u32> = meanings(all.map(|part| json!({"a": part}))).into_iter().flatten().collect();
         found.sort_unstable();
