@@ -50,7 +50,11 @@ finish() {
   [ "$failed" = 0 ]
 }
 
-shell_scripts() { git ls-files -z --cached --others --exclude-standard -- '*.sh' .ci/run | xargs -0 shellcheck -x -P SCRIPTDIR -P e2e/cluster; }
+# Scripts of the image have no ending: there they are commands.
+shell_scripts() {
+  git ls-files -z --cached --others --exclude-standard -- '*.sh' .ci/run broker-image/image/entrypoint broker-image/image/install broker-image/image/compile |
+    xargs -0 shellcheck -x -P SCRIPTDIR -P e2e/cluster -P broker-image/image
+}
 crd_drift() { cargo build "${CARGO_FLAGS[@]}" --quiet --bin crdgen && target/release/crdgen --check crds/yaml && diff -r crds/yaml charts/entente/crds; }
 
 # Advisories need a database from the network; licences, duplicates and sources need what is here already.
