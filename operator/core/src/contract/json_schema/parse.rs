@@ -60,7 +60,7 @@ fn read<const COUNT: usize>(document: &Value, readings: [Reading; COUNT], arena:
     let mut parser = Parser { references, parts, draft, arena, known: HashMap::new(), waiting: Vec::new() };
     let mut roots = [first; COUNT];
     for (root, reading) in roots.iter_mut().zip(readings) {
-        *root = parser.node("", document, reading)?;
+        *root = parser.node("", document, reading);
     }
     while let Some((id, pointer, value)) = parser.waiting.pop() {
         parser.read(id, &pointer, value)?;
@@ -189,20 +189,20 @@ struct Parser<'a, 'm> {
 }
 
 impl<'a> Parser<'a, '_> {
-    fn node(&mut self, pointer: &str, value: &'a Value, reading: Reading) -> Parsed<Id> {
+    fn node(&mut self, pointer: &str, value: &'a Value, reading: Reading) -> Id {
         if let Some(id) = self.known.get(&(from_ref(value), reading)) {
-            return Ok(*id);
+            return *id;
         }
         // A root may say what is refused elsewhere.
         let meaning = self.parts.get(value, &mut self.arena.meanings).meaning.filter(|_| !pointer.is_empty());
         let meaning = meaning.map(|meaning| (self.draft, meaning));
         if let Some(id) = meaning.and_then(|meaning| self.arena.known(meaning, reading)) {
-            return Ok(id);
+            return id;
         }
         let id = self.arena.reserve(reading, meaning);
         self.known.insert((from_ref(value), reading), id);
         self.waiting.push((id, pointer.to_owned(), value));
-        Ok(id)
+        id
     }
 
     fn read(&mut self, id: Id, pointer: &str, value: &'a Value) -> Parsed<()> {
@@ -258,7 +258,7 @@ impl<'a> Parser<'a, '_> {
 
     fn reference(&mut self, keywords: &Keywords<'a, '_>, reference: &str, reading: Reading) -> Parsed<Id> {
         let (pointer, target) = self.references.target(reference).map_err(|problem| keywords.wrong("$ref", problem))?;
-        self.node(&pointer, target, reading)
+        Ok(self.node(&pointer, target, reading))
     }
 
     fn arrays(&mut self, node: &mut Node, keywords: &Keywords<'a, '_>) -> Parsed<()> {
@@ -269,7 +269,7 @@ impl<'a> Parser<'a, '_> {
         match keywords.map.get(list) {
             Some(Value::Array(_)) => {
                 node.prefix = self.list(keywords, list, node.reading)?;
-                node.items = self.one(keywords, rest, node.reading)?;
+                node.items = self.one(keywords, rest, node.reading);
             }
             _ if self.draft == Draft::Latest => {
                 if let Some(Value::Array(_)) = keywords.map.get("items") {
@@ -278,20 +278,20 @@ impl<'a> Parser<'a, '_> {
                 if keywords.map.contains_key(list) {
                     return Err(keywords.wrong(list, "must be a list of schemas"));
                 }
-                node.items = self.one(keywords, rest, node.reading)?;
+                node.items = self.one(keywords, rest, node.reading);
             }
-            _ => node.items = self.one(keywords, "items", node.reading)?,
+            _ => node.items = self.one(keywords, "items", node.reading),
         }
         node.min_items = keywords.count("minItems")?.unwrap_or(0);
         node.max_items = keywords.count("maxItems")?;
         node.unique = keywords.map.get("uniqueItems") == Some(&Value::Bool(true));
-        if let Some(schema) = self.one(keywords, "contains", node.reading)? {
+        if let Some(schema) = self.one(keywords, "contains", node.reading) {
             let (min, max) = match self.draft {
                 Draft::Latest => (keywords.count("minContains")?.unwrap_or(1), keywords.count("maxContains")?),
                 Draft::Seven => (1, None),
             };
             // How many fit has an upper bound: a schema that was opened would count too many.
-            let schema = if max.is_some() { self.exact(keywords, "contains")?.unwrap_or(schema) } else { schema };
+            let schema = if max.is_some() { self.exact(keywords, "contains").unwrap_or(schema) } else { schema };
             node.contains = Some(Contains { schema, min, max });
         }
         Ok(())
@@ -304,12 +304,12 @@ impl<'a> Parser<'a, '_> {
         let others = if self.unevaluated_is_additional(keywords.map) { "unevaluatedProperties" } else { "additionalProperties" };
         node.additional = match (keywords.map.get(others), node.reading) {
             (Some(Value::Bool(false)), Reading::Reader) | (Some(Value::Bool(true)), Reading::Writer) => None,
-            _ => self.one(keywords, others, node.reading)?,
+            _ => self.one(keywords, others, node.reading),
         };
         node.required = keywords.names("required", keywords.map.get("required"))?;
         node.min_properties = keywords.count("minProperties")?.unwrap_or(0);
         node.max_properties = keywords.count("maxProperties")?;
-        node.names = self.one(keywords, "propertyNames", node.reading)?;
+        node.names = self.one(keywords, "propertyNames", node.reading);
         self.dependencies(node, keywords)
     }
 
@@ -335,7 +335,7 @@ impl<'a> Parser<'a, '_> {
                 node.dependent_required.insert(name.clone(), keywords.names("dependencies", Some(value))?);
             } else {
                 let pointer = format!("{}/dependencies/{}", keywords.pointer, step(name));
-                let id = self.node(&pointer, value, node.reading)?;
+                let id = self.node(&pointer, value, node.reading);
                 node.dependent_schemas.insert(name.clone(), id);
             }
         }
@@ -347,22 +347,22 @@ impl<'a> Parser<'a, '_> {
         node.any = self.list(keywords, "anyOf", node.reading)?;
         node.one = self.list(keywords, "oneOf", node.reading)?;
         // What is denied, or only asked, is not loosened: that would tighten the whole.
-        node.not = self.exact(keywords, "not")?;
-        if let Some(test) = self.exact(keywords, "if")? {
-            let then = self.one(keywords, "then", node.reading)?;
-            let otherwise = self.one(keywords, "else", node.reading)?;
+        node.not = self.exact(keywords, "not");
+        if let Some(test) = self.exact(keywords, "if") {
+            let then = self.one(keywords, "then", node.reading);
+            let otherwise = self.one(keywords, "else", node.reading);
             node.condition = Some(Condition { test, then, otherwise });
         }
         Ok(())
     }
 
-    fn exact(&mut self, keywords: &Keywords<'a, '_>, keyword: &str) -> Parsed<Option<Id>> {
+    fn exact(&mut self, keywords: &Keywords<'a, '_>, keyword: &str) -> Option<Id> {
         self.one(keywords, keyword, Reading::Exact)
     }
 
-    fn one(&mut self, keywords: &Keywords<'a, '_>, keyword: &str, reading: Reading) -> Parsed<Option<Id>> {
-        let Some(value) = keywords.map.get(keyword) else { return Ok(None) };
-        self.node(&format!("{}/{keyword}", keywords.pointer), value, reading).map(Some)
+    fn one(&mut self, keywords: &Keywords<'a, '_>, keyword: &str, reading: Reading) -> Option<Id> {
+        let value = keywords.map.get(keyword)?;
+        Some(self.node(&format!("{}/{keyword}", keywords.pointer), value, reading))
     }
 
     fn list(&mut self, keywords: &Keywords<'a, '_>, keyword: &str, reading: Reading) -> Parsed<Vec<Id>> {
@@ -370,15 +370,13 @@ impl<'a> Parser<'a, '_> {
         let list = value.as_array().filter(|list| !list.is_empty());
         let list = list.ok_or_else(|| keywords.wrong(keyword, "must be a list of schemas, and not empty"))?;
         let pointer = format!("{}/{keyword}", keywords.pointer);
-        list.iter().enumerate().map(|(index, value)| self.node(&format!("{pointer}/{index}"), value, reading)).collect()
+        Ok(list.iter().enumerate().map(|(index, value)| self.node(&format!("{pointer}/{index}"), value, reading)).collect())
     }
 
     fn map(&mut self, keywords: &Keywords<'a, '_>, keyword: &str, reading: Reading) -> Parsed<BTreeMap<String, Id>> {
         let pointer = format!("{}/{keyword}", keywords.pointer);
-        keywords
-            .object(keyword)?
-            .map(|(name, value)| Ok((name.clone(), self.node(&format!("{pointer}/{}", step(name)), value, reading)?)))
-            .collect()
+        let members = keywords.object(keyword)?;
+        Ok(members.map(|(name, value)| (name.clone(), self.node(&format!("{pointer}/{}", step(name)), value, reading))).collect())
     }
 }
 
