@@ -46,12 +46,11 @@ use crate::text::{ByteSize, DurationText};
     validation = Rule::new("has(self.external) || self.storage.size == oldSelf.storage.size || quantity(self.storage.size).compareTo(quantity(oldSelf.storage.size)) >= 0")
         .message("storage.size can only grow: volumes do not shrink"),
     validation = Rule::new("has(self.storage.storageClassName) == has(oldSelf.storage.storageClassName) && (!has(self.storage.storageClassName) || self.storage.storageClassName == oldSelf.storage.storageClassName)")
-        .message("storage.storageClassName cannot be changed: volumes do not move between classes; create another Broker"),
-    validation = Rule::new("self.replicas >= oldSelf.replicas")
-        .message("replicas cannot shrink yet: queues would lose members; create a smaller Broker and move its users")
+        .message("storage.storageClassName cannot be changed: volumes do not move between classes; create another Broker")
 )]
 pub struct BrokerSpec {
-    /// Number of nodes. 3 survive the loss of one, 5 of two; 1 has no failover and is for tests.
+    /// Number of nodes. 3 survive the loss of one, 5 of two; 1 has no failover and is for tests. With fewer than before, nodes are
+    /// removed one by one, after their queues' members have moved to those that stay.
     #[serde(default = "default_replicas")]
     #[schemars(range(min = 1, max = 5))]
     #[x_kube(validation = Rule::new("self in [1, 3, 5]").message("replicas must be 1, 3 or 5: a majority decides, so an even number adds cost and no safety"))]
@@ -384,8 +383,10 @@ pub enum WorkKind {
     Restart,
     /// The leaders of a node's queues are moved to other nodes, as `entente.dev/switchover` asks.
     Switchover,
-    /// Leaders are spread evenly after a node was away.
+    /// Members and leaders are spread evenly after a node came, or was away.
     Balance,
+    /// A node is removed, since there are to be fewer.
+    Removal,
 }
 
 /// Steps of planned work, in their order.
@@ -395,12 +396,16 @@ pub enum WorkStep {
     LeavingService,
     /// Leaders of its queues are handed to members that are in sync.
     MovingLeaders,
+    /// Members of queues are moved to other nodes, some at a time: each is in sync before the one it replaces goes.
+    MovingMembers,
     /// Its connections are closed, some at a time.
     ClosingConnections,
     /// Its pod is replaced.
     Restarting,
     /// The new pod joins, and its members catch up.
     Rejoining,
+    /// Its pod stops for good, and the cluster forgets it. Its volume stays.
+    Removing,
     /// Leaders are spread over all nodes, some at a time.
     Balancing,
 }
@@ -449,9 +454,9 @@ pub struct Endpoints {
 pub struct Failover {
     /// The node that was lost.
     pub node: String,
-    /// When it was seen to be gone.
+    /// When it last answered.
     pub at: Time,
-    /// Milliseconds until every queue had a leader again.
+    /// Milliseconds from its last answer until every queue had a leader again.
     pub recovered_millis: i64,
 }
 

@@ -108,8 +108,10 @@ pub mod reasons {
     pub const RESTARTING: &str = "Restarting";
     /// Leaders are moved away from a node.
     pub const SWITCHING_OVER: &str = "SwitchingOver";
-    /// Leaders are spread over all nodes.
+    /// Members and leaders are spread over all nodes.
     pub const BALANCING: &str = "Balancing";
+    /// A node is removed.
+    pub const REMOVING: &str = "Removing";
     /// Planned work waits.
     pub const WAITING: &str = "Waiting";
     /// A node was away, and leads nothing since.

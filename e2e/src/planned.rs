@@ -74,6 +74,45 @@ pub async fn settled(cluster: &Cluster) -> Result<Duration> {
     .await
 }
 
+/// Has every node run this image, or the operator's own, and waits until all do, which `is_right` tells.
+pub async fn run_image(cluster: &Cluster, image: Option<&str>, is_right: impl Fn(&str) -> bool) -> Result<()> {
+    let patch = Patch::Merge(json!({"spec": {"image": image}}));
+    let generation = cluster.brokers(SYSTEM).patch("main", &PatchParams::default(), &patch).await?.metadata.generation;
+    holds("every node runs the image", RESTARTED, async || {
+        let status = broker(cluster).await?.status.context("no status")?;
+        let pods = cluster.broker_pods().await?;
+        let containers = pods.into_iter().filter_map(|pod| pod.spec).flat_map(|spec| spec.containers);
+        let images: Vec<String> = containers.filter_map(|container| container.image).collect();
+        let planned = status.conditions.iter().any(|condition| condition.type_ == types::PLANNED_WORK);
+        let done = images.iter().all(|image| is_right(image)) && status.observed_generation == generation && !planned;
+        ensure!(done && status.work.is_none(), "{images:?}, {:?}", status.work);
+        Ok(status.ready_nodes.as_deref() == Some("3/3"))
+    })
+    .await
+    .map(drop)
+}
+
+/// Declares how many nodes the Broker is to have.
+pub async fn resize(cluster: &Cluster, replicas: i32) -> Result<()> {
+    let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+    cluster.brokers(SYSTEM).patch("main", &PatchParams::default(), &patch).await?;
+    Ok(())
+}
+
+/// Waits until it has so many, no pod and no member of the cluster is left over, and leaders are spread.
+pub async fn resized(cluster: &Cluster, replicas: i32) -> Result<Duration> {
+    let expected = usize::try_from(replicas)?;
+    let changed = holds(&format!("the Broker has {replicas} nodes"), RESTARTED, async || {
+        let status = broker(cluster).await?.status.context("no status")?;
+        let pods = cluster.broker_pods().await?.len();
+        let whole = status.ready_nodes.as_deref() == Some(&format!("{replicas}/{replicas}")) && status.nodes.len() == expected;
+        ensure!(whole && pods == expected, "{:?}, {pods} pods, {:?}", status.ready_nodes, status.work);
+        Ok(true)
+    })
+    .await?;
+    Ok(changed + settled(cluster).await?)
+}
+
 /// Asks for a switchover away from a node. Returns what was asked.
 pub async fn ask_switchover(cluster: &Cluster, pod: &str) -> Result<String> {
     let asked = format!("{pod} {}", unique()?);

@@ -9,6 +9,7 @@ use futures::future::try_join_all;
 use serde::Serialize;
 
 use super::clients::Clients;
+use super::clock;
 use super::fault::Fault;
 use super::figures::Figures;
 use super::gaps::Window;
@@ -74,6 +75,9 @@ impl Round {
 /// Runs it. What was seen before a failure of the run itself is judged and told all the same.
 pub async fn run(scene: &Scene, campaign: &Campaign) -> Result<Figures> {
     fs::create_dir_all(&campaign.directory).with_context(|| campaign.directory.display().to_string())?;
+    if campaign.nemesis.all().contains(&Nemesis::ClockSkew) {
+        clock::prepare(&scene.cluster).await?;
+    }
     let clock = Clock::start();
     let mut plans = Vec::new();
     for (number, workload) in (0..).zip(&campaign.workloads) {

@@ -8,7 +8,7 @@ use kube::api::DeleteParams;
 use super::disk::{self, Damage};
 use super::machine::{number_of, processes, script, signal};
 use super::redundancy::{self, BrokerNode};
-use super::{drain, nemesis::Nemesis, without_operator};
+use super::{clock, drain, nemesis::Nemesis, without_operator};
 use crate::cluster::{Cluster, SYSTEM};
 use crate::operator;
 use crate::planned;
@@ -16,6 +16,10 @@ use crate::scene::Scene;
 
 /// RabbitMQ's process.
 pub const RABBITMQ: &str = "beam.smp";
+
+/// How many nodes the Broker `main` has, and for a while.
+pub const NODES: i32 = 3;
+const MORE_NODES: i32 = 5;
 
 /// One failure of one node.
 #[derive(Clone, Debug)]
@@ -46,6 +50,7 @@ impl Fault {
         match self.nemesis {
             Nemesis::Switchover => planned::ask_switchover(cluster, &self.victim.pod).await.map(Some),
             Nemesis::Rolling | Nemesis::RollingOperator => planned::ask_restart(cluster).await.map(Some),
+            Nemesis::Scale | Nemesis::ScaleOperator => planned::resize(cluster, MORE_NODES).await.map(|()| None),
             _ => self.fail(cluster).await.map(|()| None),
         }
     }
@@ -54,6 +59,10 @@ impl Fault {
         let rabbitmq = || processes(&self.victim.uid, RABBITMQ);
         match self.nemesis {
             Nemesis::Kill | Nemesis::ApiServer | Nemesis::Operator | Nemesis::OperatorCut => signal("KILL", &rabbitmq()?).await,
+            Nemesis::ClockSkew => {
+                clock::skew(&self.victim.pod, self.way).await?;
+                signal("KILL", &rabbitmq()?).await
+            }
             Nemesis::KillTwo => kill_with(cluster, &self.victim, 1).await,
             Nemesis::KillAll => kill_with(cluster, &self.victim, usize::MAX).await,
             Nemesis::DiskAlarm => disk::is_full(&self.victim.pod).await,
@@ -69,7 +78,7 @@ impl Fault {
             Nemesis::PartitionOneWay => self.node(self.way).await,
             Nemesis::NodeKill | Nemesis::NodeKillPlain => self.node("kill").await,
             Nemesis::Drain => drain::begin(cluster, &self.victim.machine).await,
-            Nemesis::Switchover | Nemesis::Rolling | Nemesis::RollingOperator => Ok(()),
+            Nemesis::Switchover | Nemesis::Rolling | Nemesis::RollingOperator | Nemesis::Scale | Nemesis::ScaleOperator => Ok(()),
         }
     }
 
@@ -95,7 +104,21 @@ impl Fault {
                 operator::kill_leader(&scene.cluster).await?;
                 planned::restarted(&scene.cluster, asked()?).await.map(drop)
             }
+            Nemesis::Scale => {
+                planned::resized(&scene.cluster, MORE_NODES).await?;
+                planned::resize(&scene.cluster, NODES).await?;
+                planned::resized(&scene.cluster, NODES).await.map(drop)
+            }
+            Nemesis::ScaleOperator => {
+                operator::kill_leader(&scene.cluster).await?;
+                planned::resized(&scene.cluster, MORE_NODES).await?;
+                planned::resize(&scene.cluster, NODES).await?;
+                tokio::time::sleep(self.lasts).await;
+                operator::kill_leader(&scene.cluster).await?;
+                planned::resized(&scene.cluster, NODES).await.map(drop)
+            }
             Nemesis::Kill | Nemesis::KillTwo | Nemesis::KillAll | Nemesis::Operator => Ok(()),
+            Nemesis::ClockSkew => clock::correct(&self.victim.pod).await,
             Nemesis::DiskAlarm => disk::has_room(&self.victim.pod).await,
             Nemesis::SlowDisk => disk::speed_up(&processes(&self.victim.uid, RABBITMQ)?),
             Nemesis::CorruptDisk => disk::back(&scene.cluster, &self.victim).await,

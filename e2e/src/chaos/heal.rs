@@ -2,10 +2,11 @@
 
 use anyhow::Result;
 
-use super::fault::RABBITMQ;
+use super::fault::{NODES, RABBITMQ};
 use super::machine::{number_of, processes, script, signal};
-use super::{disk, drain, redundancy, without_operator};
+use super::{clock, disk, drain, redundancy, without_operator};
 use crate::cluster::Cluster;
+use crate::planned;
 
 /// Everything is tried; the first failure is told.
 pub async fn heal(cluster: &Cluster) -> Result<()> {
@@ -14,7 +15,9 @@ pub async fn heal(cluster: &Cluster) -> Result<()> {
     let drained = drain::end(cluster).await;
     let nodes = nodes(cluster).await;
     let operator = without_operator::end(cluster).await;
-    api_server.and(machines).and(drained).and(nodes).and(operator)
+    let size = planned::resize(cluster, NODES).await;
+    let clocks = clock::heal(cluster).await;
+    api_server.and(machines).and(drained).and(nodes).and(operator).and(size).and(clocks)
 }
 
 async fn machines() -> Result<()> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::clock::OFFSETS;
 use super::disk::Damage;
 use super::fault::Fault;
 use super::redundancy::BrokerNode;
@@ -57,11 +58,17 @@ pub enum Nemesis {
     RollingOperator,
     /// `kubectl drain` of the Kubernetes node, which is given back 5 s after it is empty.
     Drain,
+    /// The node is killed and comes back with a clock that is wrong by up to a day, which is set right after 20 to 30 s.
+    ClockSkew,
+    /// The Broker gets five nodes, and then three again.
+    Scale,
+    /// The same, and the operator that leads is killed 1 to 20 s after each.
+    ScaleOperator,
 }
 
 impl Nemesis {
     /// Every one.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::Kill,
         Self::KillTwo,
         Self::KillAll,
@@ -83,6 +90,9 @@ impl Nemesis {
         Self::Rolling,
         Self::RollingOperator,
         Self::Drain,
+        Self::ClockSkew,
+        Self::Scale,
+        Self::ScaleOperator,
     ];
 
     /// As it is written in tables and on command lines.
@@ -109,6 +119,9 @@ impl Nemesis {
             Self::Rolling => "rolling",
             Self::RollingOperator => "rolling-operator",
             Self::Drain => "drain",
+            Self::ClockSkew => "clock-skew",
+            Self::Scale => "scale",
+            Self::ScaleOperator => "scale-operator",
         }
     }
 
@@ -134,18 +147,21 @@ impl Nemesis {
             | Self::DiskLoss
             | Self::PodDelete
             | Self::Switchover
-            | Self::Rolling => Duration::ZERO,
+            | Self::Rolling
+            | Self::Scale => Duration::ZERO,
             Self::DiskAlarm => Duration::from_millis(5_000 + chance.below(10_000)),
-            Self::RollingOperator => Duration::from_millis(1_000 + chance.below(19_000)),
+            Self::RollingOperator | Self::ScaleOperator => Duration::from_millis(1_000 + chance.below(19_000)),
             Self::Stop | Self::StopPlain => seconds(*[1, 5, 30].get(chance.index(3)?).context("three lengths")?),
             Self::SlowDisk | Self::Partition | Self::PartitionOneWay | Self::NodeKill | Self::NodeKillPlain => {
                 Duration::from_millis(10_000 + chance.below(10_000))
             }
             Self::ApiServer | Self::Operator | Self::OperatorCut => seconds(10),
             Self::Drain => seconds(5),
+            Self::ClockSkew => Duration::from_millis(20_000 + chance.below(10_000)),
         };
         let way = match self {
             Self::PartitionOneWay => *["mute", "deafen"].get(chance.index(2)?).context("two directions")?,
+            Self::ClockSkew => *OFFSETS.get(chance.index(OFFSETS.len())?).context("an offset")?,
             Self::CorruptDisk => Damage::ALL.get(chance.index(Damage::ALL.len())?).context("a kind of damage")?.name(),
             _ => "",
         };

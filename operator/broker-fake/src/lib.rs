@@ -10,7 +10,7 @@ use entente_broker::admin::{AdminError, BrokerAdmin, Node, Overview};
 use entente_broker::nodes::NodeAdmin;
 use entente_broker::users::UserAdmin;
 use entente_core::client::users::{ObservedUsers, UserAction};
-use entente_core::cluster::work::{Members, Move};
+use entente_core::cluster::work::{MemberChange, Members, Move};
 use entente_core::contract::usage::Sender;
 use entente_core::orphans::Listed;
 use entente_core::scaling::deletion::Connected;
@@ -179,6 +179,14 @@ impl NodeAdmin for FakeBroker {
 
     async fn move_leaders(&self, _: &[Move]) -> Result<Vec<String>, AdminError> {
         Ok(Vec::new())
+    }
+
+    async fn change_members(&self, _: &[MemberChange]) -> Result<Vec<String>, AdminError> {
+        Ok(Vec::new())
+    }
+
+    async fn remove_node(&self, _: &str) -> Result<(), AdminError> {
+        Ok(())
     }
 
     async fn close_connections(&self, _: &str, _: u32) -> Result<u32, AdminError> {

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use entente_core::cluster::names::{self, Identity};
 use entente_core::cluster::observation::SeenPod;
+use entente_core::cluster::stateful_set;
 use entente_core::cluster::status::{self, Answer, View};
 use entente_core::cluster::validate::Refusal;
 use entente_core::cluster::work::{Decision, report};
@@ -164,7 +165,7 @@ async fn reconcile_one(broker: &Broker, ctx: &BrokerContext) -> Result<Outcome, 
     let Some(set) = set else {
         let refusal = refusal.as_ref();
         let idle = idle(&before);
-        let view = view(ctx, &[], Answer::NotAsked, refusal, &idle, None);
+        let view = view(ctx, broker.spec.replicas, &[], Answer::NotAsked, refusal, &idle, None);
         return finish(ctx, broker, identity, &before, &view, now).await;
     };
     look(ctx, broker, identity, &before, &set, refusal.as_ref(), now).await
@@ -190,10 +191,12 @@ async fn look(
     let (mut step, mut growth) = (idle(before), None);
     if refusal.is_none() {
         let answer = asked.as_ref().map(|answer| answer.as_ref().map_err(|(_, times)| *times));
-        step = work::go_on(ctx, broker, identity, before, (&seen_pods, &pods), work::Asked { answer }, now).await?;
+        let nodes = work::Nodes { set, seen: &seen_pods, pods: &pods };
+        step = work::go_on(ctx, broker, identity, before, nodes, work::Asked { answer }, now).await?;
         growth = observe::grow_volumes(ctx, broker, identity, now).await?;
     }
-    let view = view(ctx, &seen_pods, answer, refusal, &step, growth.as_deref());
+    let size = stateful_set::size(broker, Some(set));
+    let view = view(ctx, size, &seen_pods, answer, refusal, &step, growth.as_deref());
     finish(ctx, broker, identity, before, &view, now).await
 }
 
@@ -204,13 +207,14 @@ fn idle(before: &BrokerStatus) -> Decision {
 
 fn view<'a>(
     ctx: &'a BrokerContext,
+    size: i32,
     pods: &'a [SeenPod],
     answer: Answer<'a>,
     refusal: Option<&'a Refusal>,
     work: &'a Decision,
     growth_refused: Option<&'a str>,
 ) -> View<'a> {
-    View { pods, answer, refusal, work, growth_refused, cluster_domain: &ctx.settings.cluster_domain }
+    View { size, pods, answer, refusal, work, growth_refused, cluster_domain: &ctx.settings.cluster_domain }
 }
 
 async fn refuse(
@@ -222,7 +226,8 @@ async fn refuse(
     now: Timestamp,
 ) -> Result<Outcome, Error> {
     let idle = idle(before);
-    finish(ctx, broker, identity, before, &view(ctx, &[], Answer::NotAsked, Some(refusal), &idle, None), now).await
+    let view = view(ctx, broker.spec.replicas, &[], Answer::NotAsked, Some(refusal), &idle, None);
+    finish(ctx, broker, identity, before, &view, now).await
 }
 
 async fn finish(

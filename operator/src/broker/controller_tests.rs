@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
@@ -5,7 +6,7 @@ use entente_core::cluster::external::{SeenExternal, Trouble};
 use entente_core::cluster::observation::{Seen, SeenNode};
 use entente_core::cluster::secrets as contents;
 use entente_core::cluster::work::members::{Member, QueueMembers};
-use entente_core::cluster::work::{Members, Move};
+use entente_core::cluster::work::{Change, MemberChange, Members, Move};
 use entente_crds::meta::{PAUSED_ANNOTATION, RESTART_ANNOTATION, SWITCHOVER_ANNOTATION};
 use kube::runtime::events::{Recorder, Reporter};
 use serde_json::{Value, json};
@@ -46,6 +47,31 @@ impl BrokerProbe for Scripted {
                     .for_each(|queue| queue.leader = Some(step.to.clone()));
             }
         }
+        Ok(())
+    }
+
+    async fn change_members(&self, _: &Broker, changes: &[MemberChange]) -> Result<(), String> {
+        self.done.lock().unwrap().push("members".into());
+        for queue in self.members.lock().unwrap().iter_mut().flat_map(|members| &mut members.queues) {
+            for MemberChange { node, change, .. } in changes {
+                match change {
+                    Change::Remove => queue.members.retain(|member| member.node != *node),
+                    Change::Add => {
+                        queue.members.push(Member { node: node.clone(), runs: true, votes: true, written: 1, committed: 1 });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// It stops when it is asked for the first time, and is forgotten the next time.
+    async fn remove_node(&self, _: &Broker, node: &str) -> Result<(), String> {
+        self.done.lock().unwrap().push("removed".into());
+        let mut seen = self.seen.lock().unwrap();
+        let Ok(seen) = seen.as_mut() else { return Err("nothing there".into()) };
+        seen.nodes.retain(|known| known.running || known.name != node);
+        seen.nodes.iter_mut().filter(|known| known.name == node).for_each(|known| known.running = false);
         Ok(())
     }
 
@@ -174,7 +200,7 @@ impl World {
             (0..3).map(|ordinal| Member { node: node(ordinal), runs: true, votes: true, written: 1, committed: 1 }).collect();
         let queue = QueueMembers { virtual_host: "shop".into(), name: "q".into(), leader: Some(node(2)), members };
         let connections = [(node(2), 1)].into();
-        *self.probe.members.lock().unwrap() = Some(Members { queues: vec![queue], connections });
+        *self.probe.members.lock().unwrap() = Some(Members { queues: vec![queue], connections, bound: Some(BTreeMap::new()) });
     }
 
     fn annotate(&self, key: &str, value: &str) {
@@ -301,11 +327,11 @@ async fn missing_rights_are_said() {
 async fn an_invalid_change_is_said_and_the_nodes_stay() {
     let world = World::formed(&json!({"replicas": 3})).await;
     let set = world.api.get(SET).unwrap();
-    world.declare(&json!({"replicas": 1}), 2);
+    world.declare(&json!({"replicas": 3, "storage": {"size": "1Gi"}}), 2);
     world.look().await;
     let (status, reason, message) = world.ready();
     assert_eq!((status.as_str(), reason.as_str()), ("False", "Invalid"));
-    assert!(message.contains("cannot shrink"), "{message}");
+    assert!(message.contains("can only grow"), "{message}");
     assert_eq!(world.api.get(SET).unwrap(), set);
     let status = world.broker().status.unwrap();
     assert_eq!(status.observed_generation, Some(2));
@@ -468,6 +494,28 @@ async fn i1_a_restart_moves_leaders_and_clients_first_and_another_operator_goes_
     let status = world.broker().status.unwrap();
     assert_eq!(conditions::get(&status.conditions, types::PLANNED_WORK).unwrap().reason, "Restarting");
     assert_eq!(conditions::get(&status.conditions, types::LEADERS_BALANCED).unwrap().status, "False");
+}
+
+#[tokio::test]
+async fn i1_a_node_that_is_too_many_is_emptied_before_the_set_gets_smaller() {
+    let world = World::formed(&json!({"replicas": 3})).await;
+    world.tell_members();
+    world.declare(&json!({"replicas": 1}), 2);
+    let replicas = || world.api.get(SET).unwrap()["spec"]["replicas"].as_i64();
+    for _ in 0..12 {
+        if replicas() != Some(3) {
+            break;
+        }
+        world.look_later().await;
+    }
+    assert_eq!(replicas(), Some(2), "{:?}", world.broker().status);
+    assert_eq!(*world.probe.done.lock().unwrap(), ["moved", "members", "closed", "removed", "removed"]);
+    let status = world.broker().status.unwrap();
+    assert_eq!(conditions::get(&status.conditions, types::PLANNED_WORK).unwrap().reason, "Removing");
+    assert!(world.evictions().is_empty());
+    // The next look writes what the nodes are told of their number.
+    world.look().await;
+    assert_eq!(world.api.get(&format!("{CORE}/configmaps/main-config")).unwrap()["data"]["replicas"], "2");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use entente_core::cluster::serving::Change;
 use entente_core::cluster::status::Transition;
 use entente_crds::Broker;
+use entente_crds::broker::Failover;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource;
 use kube::runtime::events::{Event, EventType, Recorder};
@@ -26,6 +27,14 @@ pub async fn publish_serving(recorder: &Recorder, broker: &Broker, change: &Chan
         ("NodeOutOfService", format!("{pod} does not answer; new connections go to the other nodes"))
     };
     let transition = Transition { warning: !serve, pod: Some(pod.clone()), reason: reason.to_owned(), note };
+    publish_to(recorder, broker, vec![transition]).await;
+}
+
+/// Publishes that a node was lost, and how long it took the others to lead.
+pub async fn publish_failover(recorder: &Recorder, broker: &Broker, failover: &Failover) {
+    let Failover { node, at: _, recovered_millis } = failover;
+    let note = format!("{node} was lost; every queue had a leader {recovered_millis} ms after its last answer");
+    let transition = Transition { warning: true, pod: Some(node.clone()), reason: "FailedOver".to_owned(), note };
     publish_to(recorder, broker, vec![transition]).await;
 }
 

@@ -26,6 +26,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::context::Namespaces;
 use super::events;
+use super::failover::{self, Lost};
 use crate::links::Links;
 
 /// Time between two rounds.
@@ -57,6 +58,10 @@ struct Known {
     node: NodePulse,
     pulse: Pulse,
     last_answer: Instant,
+    /// Whether it has served since it was lost, if it ever was.
+    served: bool,
+    /// Whether it was lost in this round.
+    just_lost: bool,
 }
 
 impl Guard {
@@ -79,12 +84,10 @@ impl Guard {
                 .brokers
                 .state()
                 .into_iter()
-                .filter(|broker| {
-                    broker.spec.replicas > 1 && broker.meta().deletion_timestamp.is_none() && !is_paused(broker.as_ref())
-                })
+                .filter(|broker| broker.meta().deletion_timestamp.is_none() && !is_paused(broker.as_ref()))
                 .filter_map(|broker| {
                     let pods = by_broker.remove(&(broker.namespace()?, broker.name_any()))?;
-                    Some((broker, pods))
+                    (broker.spec.replicas > 1 || pods.len() > 1).then_some((broker, pods))
                 })
                 .collect();
             for (broker, pods) in &brokers {
@@ -128,23 +131,32 @@ impl Guard {
             let uri = names::management_url(broker, &self.cluster_domain);
             match NodePulse::new(&uri, address, endpoint.ca.as_deref().map(str::as_bytes)) {
                 Ok(node) => {
-                    known.insert(uid, Known { address, node, pulse: Pulse::default(), last_answer: Instant::now() });
+                    let (pulse, last_answer) = (Pulse::default(), Instant::now());
+                    known.insert(uid, Known { address, node, pulse, last_answer, served: false, just_lost: false });
                 }
                 Err(error) => tracing::debug!(%error, pod = pod.name_any(), "the node cannot be tried"),
             }
         }
     }
 
+    /// Of a node that was lost, and not by our hand, it is measured how long the others take to lead.
+    fn measure(&self, broker: &Arc<Broker>, pod: &Pod, since: Instant, leaving: Option<&str>) {
+        let pod = pod.name_any();
+        if leaving != Some(&pod) {
+            let lost = Lost { broker: Arc::clone(broker), pod, since };
+            tokio::spawn(failover::measure(self.client.clone(), Arc::clone(&self.links), self.recorder.clone(), lost));
+        }
+    }
+
     /// Writes the labels that are to change.
-    async fn keep(&self, broker: &Broker, pods: &[Arc<Pod>], known: &HashMap<String, Known>) {
-        let pods: Vec<(&Arc<Pod>, String, Pulse)> = pods
+    async fn keep(&self, broker: &Arc<Broker>, pods: &[Arc<Pod>], known: &HashMap<String, Known>) {
+        let known: Vec<(&Arc<Pod>, &Known)> = pods
             .iter()
             .filter(|pod| pod.meta().deletion_timestamp.is_none())
-            .filter_map(|pod| {
-                let pulse = known.get(&pod.uid()?)?.pulse;
-                Some((pod, pod.name_any(), pulse))
-            })
+            .filter_map(|pod| Some((pod, known.get(&pod.uid()?)?)))
             .collect();
+        let pods: Vec<(&Arc<Pod>, String, Pulse)> =
+            known.iter().map(|(pod, known)| (*pod, pod.name_any(), known.pulse)).collect();
         let nodes: Vec<Node<'_>> = pods
             .iter()
             .map(|(pod, name, pulse)| Node {
@@ -155,6 +167,9 @@ impl Guard {
             })
             .collect();
         let leaving = broker.status.as_ref().and_then(serving::leaving);
+        for (pod, lost) in known.iter().filter(|(_, known)| known.just_lost) {
+            self.measure(broker, pod, lost.last_answer, leaving);
+        }
         let changes = serving::changes(broker.spec.replicas, &nodes, leaving);
         join_all(changes.iter().map(|change| {
             let uid = pods.iter().find(|(_, name, _)| *name == change.pod).and_then(|(pod, ..)| pod.uid());
@@ -195,6 +210,8 @@ async fn listen(known: &mut HashMap<String, Known>) {
             known.last_answer = Instant::now();
         }
         known.pulse = known.pulse.after(beat, known.last_answer.elapsed());
+        known.just_lost = known.served && known.pulse.is_lost();
+        known.served = (known.served || known.pulse.is_back()) && !known.pulse.is_lost();
     }))
     .await;
 }

@@ -5,6 +5,7 @@ pub mod controller;
 pub mod credentials;
 pub mod events;
 mod external;
+mod failover;
 pub mod guard;
 pub mod nodes;
 pub mod observe;

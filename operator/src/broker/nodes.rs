@@ -28,6 +28,7 @@ pub async fn ensure(
     let (client, settings) = (&ctx.client, &ctx.settings);
     let credentials = secrets::ensure(client, broker, identity, &settings.cluster_domain, now).await?;
     let inputs = Inputs {
+        size: stateful_set::size(broker, live),
         image: &settings.image,
         cluster_domain: &settings.cluster_domain,
         operator_namespace: &settings.operator_namespace,

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use entente_core::cluster::external::{SeenExternal, Trouble};
 use entente_core::cluster::observation::Seen;
-use entente_core::cluster::work::{Members, Move};
+use entente_core::cluster::work::{MemberChange, Members, Move};
 use entente_crds::Broker;
 
 /// Asks the broker itself. Implemented over its HTTP API, and by fakes in tests.
@@ -18,6 +18,12 @@ pub trait BrokerProbe: Send + Sync {
 
     /// Moves leaders of queues. What was not moved is tried again with the next look.
     async fn move_leaders(&self, broker: &Broker, moves: &[Move]) -> Result<(), String>;
+
+    /// Adds and removes members of queues. What did not succeed is tried again with the next look.
+    async fn change_members(&self, broker: &Broker, changes: &[MemberChange]) -> Result<(), String>;
+
+    /// Has a node that holds nothing leave the cluster for good, by RabbitMQ's name. To be repeated until the cluster knows it no more.
+    async fn remove_node(&self, broker: &Broker, node: &str) -> Result<(), String>;
 
     /// Closes at most so many connections of clients of a node, by RabbitMQ's name.
     async fn close_connections(&self, broker: &Broker, node: &str, most: u32) -> Result<(), String>;

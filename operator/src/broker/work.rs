@@ -6,12 +6,14 @@ use entente_core::cluster::names::{self, Identity};
 use entente_core::cluster::observation::{Seen, SeenPod};
 use entente_core::cluster::status::SILENCE_LIMIT;
 use entente_core::cluster::work::{self, Action, Decision, MembersWord, Standing, View, Weakest, Word, report};
-use entente_core::cluster::{disruption_budget, work::Members};
-use entente_crds::meta::SWITCHOVER_ANNOTATION;
+use entente_core::cluster::{disruption_budget, stateful_set, work::Members};
+use entente_crds::meta::{MANAGER, SWITCHOVER_ANNOTATION};
 use entente_crds::{Broker, BrokerStatus};
 use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, DeleteParams, EvictParams, Preconditions};
+use kube::api::{Api, DeleteParams, EvictParams, Patch, PatchParams, Preconditions};
+use serde_json::json;
 
 use super::context::BrokerContext;
 use super::controller::Error;
@@ -30,18 +32,31 @@ pub struct Asked<'a> {
     pub answer: Option<Result<&'a Seen, u32>>,
 }
 
+/// The nodes as Kubernetes has them.
+#[derive(Clone, Copy, Debug)]
+pub struct Nodes<'a> {
+    /// What they belong to.
+    pub set: &'a StatefulSet,
+    /// The pods, as far as it matters here.
+    pub seen: &'a [SeenPod],
+    /// The pods.
+    pub pods: &'a [Pod],
+}
+
 /// Decides the next step and takes it.
 pub async fn go_on(
     ctx: &BrokerContext,
     broker: &Broker,
     identity: Identity<'_>,
     before: &BrokerStatus,
-    (seen_pods, pods): (&[SeenPod], &[Pod]),
+    nodes: Nodes<'_>,
     asked: Asked<'_>,
     now: Timestamp,
 ) -> Result<Decision, Error> {
+    let Nodes { set, seen: seen_pods, pods } = nodes;
+    let size = stateful_set::size(broker, Some(set));
     let (members, weakest) = match asked.answer {
-        Some(Ok(_)) if broker.spec.replicas > 1 => members(ctx, broker, identity).await,
+        Some(Ok(seen)) if size > 1 || seen.nodes.len() > 1 => members(ctx, broker, identity).await,
         _ => (MembersNow::Unknown, None),
     };
     let word = match asked.answer {
@@ -53,6 +68,7 @@ pub async fn go_on(
     let mut decision = work::next(
         &View {
             declared: broker.spec.replicas,
+            size,
             pods: seen_pods,
             word,
             work: before.work.as_ref(),
@@ -69,6 +85,10 @@ pub async fn go_on(
         Some(Action::Evict(pod)) => evict(ctx, identity, pod, pods).await?,
         Some(Action::Move(moves)) if moves.is_empty() => None,
         Some(Action::Move(moves)) => within(ctx.probe.move_leaders(broker, moves)).await,
+        Some(Action::Change(changes)) if changes.is_empty() => None,
+        Some(Action::Change(changes)) => within(ctx.probe.change_members(broker, changes)).await,
+        Some(Action::Remove(node)) => within(ctx.probe.remove_node(broker, node)).await,
+        Some(Action::Resize(size)) => resize(ctx, identity, set, *size).await?,
         Some(Action::Close { pod, most }) => {
             let node = match word {
                 Word::Told { seen, .. } => seen.nodes.iter().find(|node| names::pod_of_node(&node.name) == pod),
@@ -159,6 +179,24 @@ async fn evict(ctx: &BrokerContext, identity: Identity<'_>, name: &str, pods: &[
         // It is gone, or it is a new one: either way the next look tells.
         Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(None),
         Err(source) => Err(Error::kubernetes("evict a pod to restart it", source)),
+    }
+}
+
+/// Lets the `StatefulSet` have so many nodes. Its controller deletes the pod of the last one.
+async fn resize(ctx: &BrokerContext, identity: Identity<'_>, set: &StatefulSet, size: i32) -> Result<Option<String>, Error> {
+    let api: Api<StatefulSet> = Api::namespaced(ctx.client.clone(), identity.namespace);
+    // With the version that was looked at: another operator may have changed the number meanwhile.
+    let version = &set.metadata.resource_version;
+    let patch = Patch::Merge(json!({"metadata": {"resourceVersion": version}, "spec": {"replicas": size}}));
+    let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+    match api.patch(&names::stateful_set(identity.name), &params, &patch).await {
+        Ok(_) => {
+            let (namespace, broker) = (identity.namespace, identity.name);
+            tracing::info!(namespace, broker, size, "a node was removed");
+            Ok(None)
+        }
+        Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(None),
+        Err(source) => Err(Error::kubernetes("remove a node from the StatefulSet", source)),
     }
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use entente_broker::nodes::NodeAdmin;
 use entente_core::cluster::external::{SeenExternal, Trouble};
 use entente_core::cluster::observation::{Seen, SeenNode};
-use entente_core::cluster::work::{Members, Move};
+use entente_core::cluster::work::{MemberChange, Members, Move};
 use entente_crds::Broker;
 use futures::try_join;
 
@@ -43,6 +43,20 @@ impl BrokerProbe for LinkProbe {
             tracing::info!(broker = link.key, left = left.len(), first, "leaders were not moved; they are tried again");
         }
         Ok(())
+    }
+
+    async fn change_members(&self, broker: &Broker, changes: &[MemberChange]) -> Result<(), String> {
+        let link = self.0.get(broker).await.map_err(|error| error.to_string())?;
+        let left = link.work(|admin| admin.change_members(changes)).await.map_err(|error| error.to_string())?;
+        match left.first() {
+            Some(first) => Err(format!("{} of {} members could not be moved yet: {first}", left.len(), changes.len())),
+            None => Ok(()),
+        }
+    }
+
+    async fn remove_node(&self, broker: &Broker, node: &str) -> Result<(), String> {
+        let link = self.0.get(broker).await.map_err(|error| error.to_string())?;
+        link.work(|admin| admin.remove_node(node)).await.map_err(|error| error.to_string())
     }
 
     async fn close_connections(&self, broker: &Broker, node: &str, most: u32) -> Result<(), String> {

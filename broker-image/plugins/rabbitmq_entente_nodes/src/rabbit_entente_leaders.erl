@@ -3,35 +3,11 @@
 
 -export([move/1, away/3]).
 
--define(AT_ONCE, 10).
 -define(TIMEOUT, 8_000).
 
 %% Returns those that were not moved, and why.
 -spec move([{rabbit_types:r(queue), node()}]) -> [{rabbit_types:r(queue), term()}].
-move(Moves) ->
-    End = erlang:monotonic_time(millisecond) + ?TIMEOUT,
-    lists:append([chunk(Chunk, End) || Chunk <- chunks(Moves)]).
-
-chunks([]) -> [];
-chunks(Moves) ->
-    {Chunk, Rest} = lists:split(min(?AT_ONCE, length(Moves)), Moves),
-    [Chunk | chunks(Rest)].
-
-chunk(Moves, End) ->
-    Workers = [{Name, spawn_monitor(fun() -> exit({outcome, move(Name, To)}) end)} || {Name, To} <- Moves],
-    lists:append([outcome(Name, Worker, End) || {Name, Worker} <- Workers]).
-
-outcome(Name, {Pid, Monitor}, End) ->
-    Left = max(0, End - erlang:monotonic_time(millisecond)),
-    receive
-        {'DOWN', Monitor, process, Pid, {outcome, ok}} -> [];
-        {'DOWN', Monitor, process, Pid, {outcome, {error, Reason}}} -> [{Name, Reason}];
-        {'DOWN', Monitor, process, Pid, Reason} -> [{Name, Reason}]
-    after Left ->
-        exit(Pid, kill),
-        erlang:demonitor(Monitor, [flush]),
-        [{Name, timeout}]
-    end.
+move(Moves) -> rabbit_entente_tasks:run([{Name, fun() -> move(Name, To) end} || {Name, To} <- Moves], ?TIMEOUT).
 
 move(Name, To) ->
     case rabbit_amqqueue:lookup(Name) of

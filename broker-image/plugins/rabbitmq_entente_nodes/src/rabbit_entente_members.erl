@@ -3,11 +3,12 @@
 %% RabbitMQ's own page of a queue asks every member of that one queue, which does not do for a thousand of them.
 -module(rabbit_entente_members).
 
--export([all/0, local/0, metrics/1, table/2, goals/1, in_sync/2, critical/3]).
+-export([all/0, local/0, metrics/1, table/2, goals/1, in_sync/2, critical/3, change/1]).
 
 -export_type([queue/0, metrics/0]).
 
 -define(TIMEOUT, 5_000).
+-define(CHANGE_TIMEOUT, 10_000).
 
 -type metrics() :: #{runs := boolean(), votes := boolean(), leads := boolean(), term := integer(), written := integer(), committed := integer()}.
 -type queue() :: #{name := rabbit_types:r(queue), leader := node() | undefined, members := [{node(), metrics()}]}.
@@ -88,3 +89,13 @@ critical(Queues, Goals, Node) ->
               %% One of which nothing is left anywhere has nothing to lose.
               lists:any(fun({_, #{runs := Runs}}) -> Runs end, Members),
               length(lists:delete(Node, in_sync(Queue, Goals))) < length(Members) div 2 + 1].
+
+%% Adds members to queues and takes them from queues. Returns those that did not succeed, and why. A member that comes has no vote until it has
+%% caught up.
+-spec change([{add | remove, rabbit_types:r(queue), node()}]) -> [{rabbit_types:r(queue), term()}].
+change(Changes) -> rabbit_entente_tasks:run([{Name, fun() -> change(What, Name, Node) end} || {What, Name, Node} <- Changes], ?CHANGE_TIMEOUT).
+
+change(add, {resource, VirtualHost, queue, Name}, Node) ->
+    rabbit_quorum_queue:add_member(VirtualHost, Name, Node, ?TIMEOUT);
+change(remove, {resource, VirtualHost, queue, Name}, Node) ->
+    rabbit_quorum_queue:delete_member(VirtualHost, Name, Node).

@@ -1,19 +1,20 @@
 %% Whether the cluster can spare what is on the disk of one of its nodes: asked by that node, which does not run.
 -module(rabbit_entente_spare).
 
--export([judge/1, decide/4, is_kept/1]).
-
--include_lib("rabbit_common/include/rabbit.hrl").
+-export([judge/1, decide/4]).
 
 -define(APART, 500).
 
 %% `{kept, Why}': something may be on that disk and nowhere else, or this cannot be told.
 -spec judge(node()) -> ok | {kept, string()}.
 judge(Node) ->
-    Missing = rabbit_nodes:list_members() -- [Node | rabbit_nodes:list_running()],
+    Others = rabbit_nodes:list_members() -- [Node],
     case standing(Node) of
-        {ok, Critical} -> flat(decide(rabbit_nodes:list_members() -- [Node], Missing, alone(Node), Critical));
-        not_served -> {kept, "another node runs an older version"}
+        {ok, Critical} ->
+            Alone = [Name || {Name, [Only]} <- rabbit_entente_queues:on_disks(), Only =:= Node],
+            flat(decide(Others, Others -- rabbit_nodes:list_running(), Alone, Critical));
+        not_served ->
+            {kept, "another node runs an older version"}
     end.
 
 %% Twice, and some time apart: in sync is who has by then what was committed before.
@@ -24,25 +25,6 @@ standing(Node) ->
         {ok, Now, _} ?= rabbit_entente_members:all(),
         {ok, [Name || #{name := Name} <- rabbit_entente_members:critical(Now, rabbit_entente_members:goals(Before), Node)]}
     end.
-
-%% Queues and streams that are on that node and on no other.
-alone(Node) ->
-    [amqqueue:get_name(Q) || Type <- [rabbit_classic_queue, rabbit_quorum_queue, rabbit_stream_queue],
-                             Q <- rabbit_amqqueue:list_by_type(Type),
-                             amqqueue:is_durable(Q), is_kept(amqqueue:get_name(Q)), on(Type, Q) =:= [Node]].
-
-%% Queues whose names begin so are Entente's own means: it makes them again, and what is in them nobody misses. That by which the operator
-%% hears of events is on some node alone, always.
--spec is_kept(rabbit_types:r(queue)) -> boolean().
-is_kept(#resource{name = <<"entente.", _/binary>>}) -> false;
-is_kept(#resource{}) -> true.
-
-on(rabbit_classic_queue, Q) -> [amqqueue:qnode(Q)];
-on(rabbit_quorum_queue, Q) -> rabbit_quorum_queue:get_replicas(Q);
-on(rabbit_stream_queue, Q) ->
-    #{nodes := Nodes} = amqqueue:get_type_state(Q),
-    true = is_list(Nodes),
-    Nodes.
 
 -spec decide(Others :: [node()], Missing :: [node()], Alone :: [Name], Critical :: [Name]) -> ok | {kept, iolist()}
               when Name :: rabbit_types:r(queue).

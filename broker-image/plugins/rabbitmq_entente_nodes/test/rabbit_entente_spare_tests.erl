@@ -11,11 +11,6 @@ decide_test_() ->
      {"a queue with a member that lags",
       ?_assertEqual("1 queues have no majority in sync without this node, one is queue 'orders' in vhost 'shop'", why([a, b], [], [], [Queue]))}].
 
-is_kept_test_() ->
-    Is = fun(Name) -> rabbit_entente_spare:is_kept({resource, <<"/">>, queue, Name}) end,
-    [?_assertNot(Is(<<"entente.events">>)), ?_assertNot(Is(<<"entente.events.entente-operator-a.1">>)),
-     ?_assertNot(Is(<<"entente.check.orders.placed">>)), ?_assert(Is(<<"orders">>)), ?_assert(Is(<<"entente">>)), ?_assert(Is(<<"topic.entente.dead">>))].
-
 why(Others, Missing, Alone, Critical) ->
     {kept, Why} = decide(Others, Missing, Alone, Critical),
     lists:flatten(Why).

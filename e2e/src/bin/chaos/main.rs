@@ -41,6 +41,9 @@ Nemeses:
   operator    kill, while the operator is scaled to 0
   operator-cut  kill, while the operator cannot reach the Broker
   drain       planned: kubectl drain of the Kubernetes node, which is given back 5 s after it is empty
+  clock-skew  kill, and the node comes back with a clock that is wrong by 10 min to a day, for 20 to 30 s
+  scale       planned: the Broker gets five nodes, then three again
+  scale-operator  the same, and the operator is killed 1 to 20 s after each of the two
   switchover  planned: leaders are moved away from a node
   rolling     planned: every node is restarted, one by one
   rolling-operator  the same, and the operator is killed 1 to 20 s after it began

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use entente_core::cluster::work::members::{Member, QueueMembers};
-use entente_core::cluster::work::{Members, Move};
+use entente_core::cluster::work::{Bound, Change, MemberChange, Members, Move};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -20,6 +20,13 @@ const NOT_SERVED: u16 = 501;
 struct Answer {
     queues: Vec<Queue>,
     connections: BTreeMap<String, u32>,
+    bound: Option<BTreeMap<String, SeenBound>>,
+}
+
+#[derive(Deserialize)]
+struct SeenBound {
+    count: u32,
+    example: String,
 }
 
 #[derive(Deserialize)]
@@ -41,8 +48,13 @@ struct SeenMember {
 
 impl From<Answer> for Members {
     fn from(answer: Answer) -> Self {
-        let Answer { queues, connections } = answer;
-        Self { queues: queues.into_iter().map(Into::into).collect(), connections }
+        let Answer { queues, connections, bound } = answer;
+        let told = |(node, SeenBound { count, example })| (node, Bound { count, example });
+        Self {
+            queues: queues.into_iter().map(Into::into).collect(),
+            connections,
+            bound: bound.map(|all| all.into_iter().map(told).collect()),
+        }
     }
 }
 
@@ -60,6 +72,16 @@ impl From<Queue> for QueueMembers {
 #[derive(Deserialize)]
 struct Moved {
     failed: Vec<Failure>,
+}
+
+impl Moved {
+    fn told(self) -> Vec<String> {
+        let told = |failure| {
+            let Failure { vhost, queue, reason } = failure;
+            format!("{vhost}/{queue}: {reason}")
+        };
+        self.failed.into_iter().map(told).collect()
+    }
 }
 
 #[derive(Deserialize)]
@@ -94,11 +116,27 @@ impl NodeAdmin for RabbitMq {
             .map(|Move { virtual_host, queue, to }| json!({"vhost": virtual_host, "queue": queue, "to": to}))
             .collect();
         let answer: Moved = self.http.post_for(&place("leaders")?, &json!({"moves": moves})).await?;
-        let told = |failure| {
-            let Failure { vhost, queue, reason } = failure;
-            format!("{vhost}/{queue}: {reason}")
-        };
-        Ok(answer.failed.into_iter().map(told).collect())
+        Ok(answer.told())
+    }
+
+    async fn change_members(&self, changes: &[MemberChange]) -> Result<Vec<String>, AdminError> {
+        let changes: Vec<Value> = changes
+            .iter()
+            .map(|MemberChange { virtual_host, queue, node, change }| {
+                let change = match change {
+                    Change::Add => "add",
+                    Change::Remove => "remove",
+                };
+                json!({"vhost": virtual_host, "queue": queue, "node": node, "change": change})
+            })
+            .collect();
+        let answer: Moved = self.http.post_for(&place("members")?, &json!({"changes": changes})).await?;
+        Ok(answer.told())
+    }
+
+    async fn remove_node(&self, node: &str) -> Result<(), AdminError> {
+        let _: Value = self.http.post_for(&place("removal")?, &json!({"node": node})).await?;
+        Ok(())
     }
 
     async fn close_connections(&self, node: &str, most: u32) -> Result<u32, AdminError> {

@@ -1,4 +1,4 @@
-//! The `ConfigMap`: RabbitMQ's configuration and the declared number of nodes.
+//! The `ConfigMap`: RabbitMQ's configuration and the number of nodes.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub fn build(broker: &Broker, identity: Identity<'_>, inputs: &Inputs<'_>) -> Co
         (names::CONFIG_KEY.to_owned(), config::text(broker, identity, inputs)),
         (names::ADVANCED_CONFIG_KEY.to_owned(), config::advanced(broker)),
         (names::PLUGINS_KEY.to_owned(), channels::enabled_plugins(broker.spec.channels)),
-        (names::REPLICAS_KEY.to_owned(), broker.spec.replicas.to_string()),
+        (names::REPLICAS_KEY.to_owned(), inputs.size.to_string()),
     ]);
     ConfigMap { metadata: meta::owned(identity, names::config_map(identity.name)), data: Some(data), ..ConfigMap::default() }
 }
@@ -49,7 +49,7 @@ mod tests {
     fn growing_restarts_nobody() {
         assert_eq!(hash(|_| {}), hash(|spec| spec.replicas = 5));
         let main = broker("main", "messaging", |spec| spec.replicas = 5);
-        let map = build(&main, names::identity(&main).unwrap(), &inputs());
+        let map = build(&main, names::identity(&main).unwrap(), &Inputs { size: 5, ..inputs() });
         assert_eq!(map.data.unwrap()[names::REPLICAS_KEY], "5");
     }
 

@@ -10,6 +10,7 @@ pub mod config;
 pub mod config_map;
 pub mod disruption_budget;
 pub mod external;
+pub mod failover;
 pub mod meta;
 pub mod names;
 pub mod network_policy;
@@ -32,6 +33,8 @@ mod testing;
 /// What the objects are made of beside the Broker itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
+    /// How many nodes there are to be now, see [`stateful_set::size`].
+    pub size: i32,
     /// The image of Brokers that name none.
     pub image: &'a str,
     /// DNS domain of the Kubernetes cluster.

@@ -249,6 +249,11 @@ pub fn pod_of_node(node: &str) -> &str {
     host.split_once('.').map_or(host, |(pod, _)| pod)
 }
 
+/// Number of a pod among those of its `StatefulSet`, such as 2 of `main-broker-2`.
+pub fn ordinal(pod: &str) -> Option<i32> {
+    pod.rsplit_once('-')?.1.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -299,5 +304,6 @@ mod tests {
         assert_eq!(pod_of_node("rabbit@main-broker-0.main-nodes.m.svc.cluster.local"), "main-broker-0");
         assert_eq!(pod_of_node("rabbit@host"), "host");
         assert_eq!(pod_of_node("odd"), "odd");
+        assert_eq!((ordinal("main-broker-12"), ordinal("odd"), ordinal("main-broker-x")), (Some(12), None, None));
     }
 }

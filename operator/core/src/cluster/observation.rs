@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ContainerState, Pod, PodCondition};
 
-use super::{names, serving};
+use super::{names, serving, stateful_set};
 
 /// The broker's own answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub fn pods(broker: &Broker, set: &StatefulSet, pods: &[Pod]) -> Vec<SeenPod> {
         .filter(|status| status.observed_generation.is_some() && status.observed_generation == set.metadata.generation)
         .and_then(|status| status.update_revision.as_deref());
     let ours = |pod: &Pod| pod.metadata.owner_references.iter().flatten().any(|owner| Some(owner.uid.as_str()) == set_uid);
-    let expected: Vec<String> = (0..broker.spec.replicas).map(|ordinal| names::pod(name, ordinal)).collect();
+    let expected: Vec<String> = (0..stateful_set::size(broker, Some(set))).map(|ordinal| names::pod(name, ordinal)).collect();
     let mut seen: Vec<SeenPod> = pods
         .iter()
         .filter(|pod| ours(pod) && pod.metadata.name.as_ref().is_some_and(|name| expected.contains(name)))

@@ -73,11 +73,13 @@ impl Pulse {
         }
     }
 
-    fn is_lost(&self) -> bool {
+    /// Whether it is to be taken out.
+    pub fn is_lost(&self) -> bool {
         self.answers == 0 && (self.refusals >= REFUSALS || self.silent_for >= SILENCE)
     }
 
-    fn is_back(&self) -> bool {
+    /// Whether it may be taken in.
+    pub fn is_back(&self) -> bool {
         self.answers >= ANSWERS
     }
 }
@@ -107,15 +109,18 @@ pub struct Change {
 /// The node that planned work takes out of the client Service, by the status.
 pub fn leaving(status: &BrokerStatus) -> Option<&str> {
     let work = status.work.as_ref()?;
-    let leaves = work.kind == WorkKind::Restart && work.step <= WorkStep::ClosingConnections;
+    // One that is removed does not come back.
+    let leaves = work.kind == WorkKind::Removal || (work.kind == WorkKind::Restart && work.step <= WorkStep::ClosingConnections);
     work.node.as_deref().filter(|_| leaves)
 }
 
-/// What is to be changed. `declared` is the number of nodes that the Broker should have; `leaving` the one that is to be restarted.
+/// What is to be changed. `declared` is the number of nodes that the Broker should have, and may be fewer than there are; `leaving` the
+/// one that is to be restarted or removed.
 pub fn changes(declared: i32, nodes: &[Node<'_>], leaving: Option<&str>) -> Vec<Change> {
     let answering = nodes.iter().filter(|node| node.pulse.answers > 0).count();
-    let majority = usize::try_from(declared / 2 + 1).unwrap_or(usize::MAX);
-    let may_take_out = declared > 1 && answering >= majority;
+    let size = usize::try_from(declared).unwrap_or(0).max(nodes.len());
+    let majority = size / 2 + 1;
+    let may_take_out = size > 1 && answering >= majority;
     let change = |node: &Node<'_>| {
         let serve = match node.labelled {
             true if may_take_out && node.ready && (node.pulse.is_lost() || leaving == Some(node.pod)) => false,

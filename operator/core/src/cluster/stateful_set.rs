@@ -19,7 +19,7 @@ pub fn build(broker: &Broker, identity: Identity<'_>, inputs: &Inputs<'_>) -> St
     StatefulSet {
         metadata: meta::owned(identity, names::stateful_set(identity.name)),
         spec: Some(StatefulSetSpec {
-            replicas: Some(broker.spec.replicas),
+            replicas: Some(inputs.size),
             service_name: Some(names::headless_service(identity.name)),
             // After a loss of power every node waits for a majority: one after another, none would come.
             pod_management_policy: Some("Parallel".to_owned()),
@@ -63,6 +63,13 @@ fn claim(broker: &Broker, identity: Identity<'_>, inputs: &Inputs<'_>) -> Persis
     }
 }
 
+/// How many nodes there are to be now: as many as declared, or those that are there, until what is too many is removed in order
+/// (`work`). A node that looks for its peers must know of all of them.
+pub fn size(broker: &Broker, live: Option<&StatefulSet>) -> i32 {
+    let there = live.and_then(|set| set.spec.as_ref()?.replicas).unwrap_or(0);
+    broker.spec.replicas.max(there)
+}
+
 /// The volume size in a `StatefulSet` that is there.
 pub fn storage_of(live: &StatefulSet) -> Option<&str> {
     let requests = data_claim(live)?.resources.as_ref()?.requests.as_ref()?;
@@ -93,7 +100,7 @@ mod tests {
     #[test]
     fn nodes_start_together_and_restart_by_hand() {
         let main = broker("main", "messaging", |spec| spec.replicas = 5);
-        let spec = build(&main, names::identity(&main).unwrap(), &inputs()).spec.unwrap();
+        let spec = build(&main, names::identity(&main).unwrap(), &Inputs { size: 5, ..inputs() }).spec.unwrap();
         assert_eq!(spec.replicas, Some(5));
         assert_eq!(spec.pod_management_policy.as_deref(), Some("Parallel"));
         assert_eq!(spec.update_strategy.unwrap().type_.as_deref(), Some("OnDelete"));
@@ -101,6 +108,16 @@ mod tests {
         let selected = spec.selector.match_labels.unwrap();
         let labels = spec.template.metadata.unwrap().labels.unwrap();
         assert!(selected.iter().all(|(key, value)| labels.get(key) == Some(value)));
+    }
+
+    /// Otherwise the nodes that are too many would be gone before their queues' members have moved.
+    #[test]
+    fn i1_a_smaller_number_takes_no_node_away_by_itself() {
+        let of = |replicas| broker("main", "messaging", |spec| spec.replicas = replicas);
+        let there = |size| build(&of(5), names::identity(&of(5)).unwrap(), &Inputs { size, ..inputs() });
+        assert_eq!(size(&of(3), Some(&there(5))), 5);
+        assert_eq!(size(&of(5), Some(&there(3))), 5);
+        assert_eq!(size(&of(3), None), 3);
     }
 
     #[test]

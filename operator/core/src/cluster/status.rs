@@ -48,6 +48,8 @@ pub enum Answer<'a> {
 /// What the status is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
+    /// How many nodes there are to be now, see [`super::stateful_set::size`].
+    pub size: i32,
     /// The pods.
     pub pods: &'a [SeenPod],
     /// The broker's own word.
@@ -72,8 +74,11 @@ pub fn majority(declared: i32) -> i32 {
 /// Weaker than `Ready`, which is about *every* node: with one of three lost, the broker still serves.
 /// Declaring queues before the first `Ready` would give them too few members.
 pub fn serves(broker: &Broker) -> bool {
-    let running = broker.status.iter().flat_map(|status| &status.nodes).filter(|node| node.running).count();
-    i32::try_from(running).unwrap_or(i32::MAX) >= majority(broker.spec.replicas)
+    let nodes = || broker.status.iter().flat_map(|status| &status.nodes);
+    let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
+    // More than declared, until those that are too many are removed.
+    let size = broker.spec.replicas.max(count(nodes().count()));
+    count(nodes().filter(|node| node.running).count()) >= majority(size)
 }
 
 /// The next status.
@@ -221,7 +226,7 @@ fn nodes(before: &BrokerStatus, broker: &Broker, view: &View<'_>) -> Vec<NodeSta
         return Vec::new();
     }
     let name = broker.metadata.name.as_deref().unwrap_or_default();
-    let declared = (0..broker.spec.replicas).map(|ordinal| names::pod(name, ordinal));
+    let declared = (0..view.size).map(|ordinal| names::pod(name, ordinal));
     match view.answer {
         Answer::Seen(seen) => {
             let mut nodes: Vec<NodeStatus> = declared
@@ -273,7 +278,7 @@ struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     fn new(before: &'a BrokerStatus, broker: &'a Broker, view: &'a View<'a>, nodes: &'a [NodeStatus]) -> Self {
-        let declared = broker.spec.replicas;
+        let declared = view.size;
         let own = nodes.iter().take(usize::try_from(declared).unwrap_or(0));
         let missing: Vec<&str> = own.clone().filter(|node| !node.running).map(|node| node.name.as_str()).collect();
         let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);

@@ -34,7 +34,7 @@ fn seen(running: &[bool]) -> Seen {
 fn view<'a>(pods: &'a [SeenPod], answer: Answer<'a>) -> View<'a> {
     const IDLE: &Decision =
         &Decision { work: None, action: None, message: None, balanced: None, switchover: None, weakest: None };
-    View { pods, answer, refusal: None, work: IDLE, growth_refused: None, cluster_domain: "cluster.local" }
+    View { size: 3, pods, answer, refusal: None, work: IDLE, growth_refused: None, cluster_domain: "cluster.local" }
 }
 
 fn spec(change: impl FnOnce(&mut BrokerSpec)) -> Broker {
@@ -116,16 +116,33 @@ fn five_nodes_survive_two() {
     for (running, spare) in [(5, 2), (4, 1), (3, 0), (2, 0)] {
         let mut ready = vec![true; running];
         ready.resize(5, false);
-        let status = next(&formed(), &five, &view(&pods(&ready), Answer::Seen(&seen(&ready))), at(20));
+        let (pods, seen) = (pods(&ready), seen(&ready));
+        let status = next(&formed(), &five, &View { size: 5, ..view(&pods, Answer::Seen(&seen)) }, at(20));
         assert_eq!(status.failures_survived, Some(spare), "{running}");
         assert_eq!(said(&status, "QuorumSafe").0, if spare > 0 { "True" } else { "False" });
     }
 }
 
 #[test]
+fn i10_nodes_that_are_too_many_count_until_they_are_gone() {
+    let all = [true; 5];
+    let (pods, seen) = (pods(&all), seen(&all));
+    let status = next(&formed(), &spec(|_| {}), &View { size: 5, ..view(&pods, Answer::Seen(&seen)) }, at(20));
+    assert_eq!((status.ready_nodes.as_deref(), status.failures_survived), (Some("5/5"), Some(2)));
+    let mut three = spec(|_| {});
+    three.status = Some(status);
+    assert!(serves(&three));
+    for node in three.status.iter_mut().flat_map(|status| &mut status.nodes).take(3) {
+        node.running = false;
+    }
+    assert!(!serves(&three), "two of five are no majority");
+}
+
+#[test]
 fn a_single_node_is_ready_and_never_safe() {
     let single = spec(|spec| spec.replicas = 1);
-    let status = next(&BrokerStatus::default(), &single, &view(&pods(&[true]), Answer::Seen(&seen(&[true]))), at(1));
+    let (pods, seen) = (pods(&[true]), seen(&[true]));
+    let status = next(&BrokerStatus::default(), &single, &View { size: 1, ..view(&pods, Answer::Seen(&seen)) }, at(1));
     assert_eq!(said(&status, "Ready"), ("True", "Ready"));
     assert_eq!(said(&status, "QuorumSafe"), ("False", "SingleNode"));
 }

@@ -21,6 +21,7 @@ pub fn broker(name: &str, namespace: &str, change: impl FnOnce(&mut BrokerSpec))
 /// What an installation with default values brings.
 pub fn inputs() -> Inputs<'static> {
     Inputs {
+        size: 3,
         image: "localhost/entente-broker:dev",
         cluster_domain: "cluster.local",
         operator_namespace: "entente-system",

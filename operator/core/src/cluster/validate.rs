@@ -104,13 +104,6 @@ pub fn validate(broker: &Broker) -> Result<(), Refusal> {
 pub fn validate_change(broker: &Broker, live: &StatefulSet) -> Result<(), Refusal> {
     let mut problems = Problems::default();
     let spec = &broker.spec;
-    let running = live.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(0);
-    if spec.replicas < running {
-        problems.add(format!(
-            "replicas cannot shrink yet (from {running} to {}): queues would lose members; set {running} again, or create a smaller Broker and move its users",
-            spec.replicas
-        ));
-    }
     // An absent class stands for the default one, which the API server may have filled in.
     let class = stateful_set::storage_class_of(live);
     if spec.storage.storage_class_name.is_some() && spec.storage.storage_class_name.as_deref() != class {
@@ -277,7 +270,7 @@ mod tests {
         assert_eq!(change(|_| {}), Ok(()));
         assert_eq!(change(|spec| spec.storage.size = "20Gi".into()), Ok(()));
         assert_eq!(change(|spec| spec.storage.size = "10240Mi".into()), Ok(()), "the same size");
-        assert!(change(|spec| spec.replicas = 3).unwrap_err().contains("replicas"));
+        assert_eq!(change(|spec| spec.replicas = 3), Ok(()), "planned work removes the nodes");
         assert!(change(|spec| spec.storage.size = "5Gi".into()).unwrap_err().contains("storage.size"));
         assert!(change(|spec| spec.storage.storage_class_name = Some("slow".into())).unwrap_err().contains("fast"));
     }

@@ -4,27 +4,29 @@ use entente_crds::broker::{Switchover, SwitchoverOutcome, Work, WorkKind, WorkSt
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::members::{Move, Standing, Weakest};
+use super::members::{MemberChange, Move, Standing, Weakest};
+use super::placement::MEMBERS;
+use super::removal::CHANGES;
 use crate::cluster::names;
 use crate::cluster::observation::{Seen, SeenPod};
 use crate::conditions::whole_second;
 
 /// Seconds for the client Service to leave a node out. Its guard needs a fraction of one; it may be the guard that is down.
-const LEAVING_LIMIT: i64 = 3;
+pub(super) const LEAVING_LIMIT: i64 = 3;
 /// Seconds for leaders to be moved; what is left is handed over when the node stops.
-const MOVING_LIMIT: i64 = 30;
+pub(super) const MOVING_LIMIT: i64 = 30;
 /// Seconds for connections to be closed.
-const CLOSING_LIMIT: i64 = 10;
+pub(super) const CLOSING_LIMIT: i64 = 10;
 /// Seconds for leaders to be spread evenly. It is a matter of speed, not of safety.
 const BALANCING_LIMIT: i64 = 120;
 /// Seconds after which a pod that is not ready counts as one that never will be. A node needs 5 to 20 to start.
 const STUCK: i64 = 120;
 /// Seconds for which every pod must have been ready where only Kubernetes can be asked: so long a member may need to catch up.
 const SETTLED: i64 = 60;
-/// Members that the broker image gives every queue, as far as there are nodes.
-const MEMBERS: i32 = 3;
+/// Seconds for members to be spread evenly. Each move copies what a queue holds, with no hurry.
+const SPREADING_LIMIT: i64 = 1_800;
 /// Leaders moved at a time.
-const MOVES: usize = 100;
+pub(super) const MOVES: usize = 100;
 /// Leaders moved at a time where there is no hurry.
 const BALANCING_MOVES: usize = 10;
 
@@ -60,6 +62,8 @@ pub enum MembersWord<'a> {
 pub struct View<'a> {
     /// How many nodes there should be.
     pub declared: i32,
+    /// How many nodes there are to be now: more than declared until those that are too many were removed.
+    pub size: i32,
     /// The pods that are there, by name.
     pub pods: &'a [SeenPod],
     /// The broker's own word.
@@ -90,6 +94,12 @@ pub enum Action {
         /// How many.
         most: u32,
     },
+    /// Add and remove members of queues.
+    Change(Vec<MemberChange>),
+    /// Let the `StatefulSet` have so many nodes, one fewer than it has.
+    Resize(i32),
+    /// Stop RabbitMQ on a node, by its name there, and have the cluster forget it. To be repeated until it is gone.
+    Remove(String),
 }
 
 /// The next step.
@@ -109,29 +119,42 @@ pub struct Decision {
     pub weakest: Option<Weakest>,
 }
 
+pub(super) const ASKING: &str = "the broker is asked for its queues' members";
+const SPREADING: &str = "members of queues are spread over all nodes";
+
 /// Decides.
 pub fn next(view: &View<'_>, now: Timestamp) -> Decision {
     let look = Look { view, now };
     let answered = view.answered.filter(|answered| Some(answered.asked.as_str()) == view.asked);
     let unanswered = view.asked.filter(|_| answered.is_none());
     let mut decision =
-        look.restart().or_else(|| unanswered.map(|asked| look.switchover(asked))).or_else(|| look.balance()).unwrap_or_default();
+        look.maintain().or_else(|| unanswered.map(|asked| look.switchover(asked))).or_else(|| look.balance()).unwrap_or_default();
     decision.switchover = decision.switchover.or_else(|| answered.cloned());
+    decision.message = decision.message.or_else(|| look.held());
     let told = |members| matches!(members, MembersWord::Known(_) | MembersWord::Unknown);
-    let can_balance = view.declared > 1 && matches!(view.word, Word::Told { members, .. } if told(members));
-    let restarts = decision.work.as_ref().is_some_and(|work| work.kind == WorkKind::Restart);
-    if can_balance && (restarts || view.pods.iter().any(|pod| !pod.ready)) {
+    let can_balance = view.size > 1 && matches!(view.word, Word::Told { members, .. } if told(members));
+    let unsettles = decision.work.as_ref().is_some_and(|work| matches!(work.kind, WorkKind::Restart | WorkKind::Removal));
+    if can_balance && (unsettles || view.pods.iter().any(|pod| !pod.ready)) {
         decision.balanced = Some(false);
     }
     decision
 }
 
-struct Look<'a> {
-    view: &'a View<'a>,
-    now: Timestamp,
+pub(super) struct Look<'a> {
+    pub(super) view: &'a View<'a>,
+    pub(super) now: Timestamp,
 }
 
 impl Look<'_> {
+    /// Work that takes nodes down. A restart that is under way is finished first; a node that is to be removed needs none.
+    fn maintain(&self) -> Option<Decision> {
+        let restarts = self.view.work.is_some_and(|work| work.kind == WorkKind::Restart);
+        if restarts || self.view.pods.iter().any(|pod| pod.outdated && self.is_stuck_for_good(pod)) {
+            return self.restart().or_else(|| self.removal());
+        }
+        self.removal().or_else(|| self.restart())
+    }
+
     fn restart(&self) -> Option<Decision> {
         let current = self.view.work.filter(|work| work.kind == WorkKind::Restart);
         if !self.view.pods.iter().any(|pod| pod.outdated) {
@@ -141,7 +164,7 @@ impl Look<'_> {
         }
         let waiting = || self.view.pods.iter().filter(|pod| pod.outdated && !pod.terminating);
         // One that will never run is replaced whatever the others do: it costs nothing, and may be what heals it.
-        if let Some(stuck) = waiting().find(|pod| !pod.ready && self.is_stuck(pod)) {
+        if let Some(stuck) = waiting().find(|pod| self.is_stuck_for_good(pod)) {
             return Some(self.evict(stuck, current));
         }
         let well = || waiting().filter(|pod| pod.ready);
@@ -159,7 +182,7 @@ impl Look<'_> {
         let own = current.filter(|work| work.node.as_ref() == Some(&candidate.name));
         match own {
             // It serves again while something else is wrong, unless that is only that members are behind for a moment.
-            Some(_) if !self.absent().is_empty() => {
+            Some(_) if !self.absent(None).is_empty() => {
                 Some(Decision { message: Some(format!("{}; {why}", self.progress())), ..Decision::default() })
             }
             Some(work) => Some(Decision {
@@ -190,7 +213,7 @@ impl Look<'_> {
     /// Takes a node down: what is done before its pod is evicted.
     fn leave(&self, pod: &SeenPod, current: Option<&Work>) -> Decision {
         let name = &pod.name;
-        let (Some(standing), true) = (self.standing(), self.view.declared > 1) else { return self.evict(pod, current) };
+        let (Some(standing), true) = (self.standing(), self.view.size > 1) else { return self.evict(pod, current) };
         let own = current.filter(|work| work.node.as_ref() == Some(name) && work.step <= WorkStep::ClosingConnections);
         let mut work = own.cloned().unwrap_or_else(|| self.step(None, WorkKind::Restart, Some(name), WorkStep::LeavingService));
         let doing = |work: Work, action| Decision {
@@ -213,8 +236,7 @@ impl Look<'_> {
         }
         let left = standing.connections(name);
         if left > 0 && self.elapsed(&work) < CLOSING_LIMIT {
-            // In waves, each smaller than the one before: all clients at once would overwhelm the others.
-            return doing(work, Some(Action::Close { pod: name.clone(), most: (left / 8).max(5) }));
+            return doing(work, Some(wave(name, left)));
         }
         self.evict(pod, Some(&work))
     }
@@ -234,7 +256,7 @@ impl Look<'_> {
             ..Decision::default()
         };
         let node = asked.split_whitespace().next().unwrap_or_default();
-        if self.view.declared == 1 {
+        if self.view.size == 1 {
             return ended(SwitchoverOutcome::Refused, "a single node has no other that could lead".to_owned());
         }
         if !self.view.pods.iter().any(|pod| pod.name == node) {
@@ -248,7 +270,7 @@ impl Look<'_> {
             if matches!(self.view.word, Word::Told { members: MembersWord::NotServed, .. }) {
                 return ended(SwitchoverOutcome::Refused, "the broker's image is too old to move leaders".to_owned());
             }
-            let message = message("the broker is asked for its queues' members".to_owned());
+            let message = message(ASKING.to_owned());
             return Decision { work: Some(work), message, ..Decision::default() };
         };
         let left = standing.leads(node);
@@ -265,12 +287,31 @@ impl Look<'_> {
     }
 
     fn balance(&self) -> Option<Decision> {
-        if !self.view.balance_due || self.hindrance(None).is_some() {
+        if !self.view.balance_due {
             return None;
         }
+        if self.view.size == 1 {
+            return Some(Decision { balanced: Some(true), ..Decision::default() });
+        }
+        let current = self.view.work.filter(|work| work.kind == WorkKind::Balance && work.step == WorkStep::MovingMembers);
+        if let Some(why) = self.hindrance(None) {
+            // A member that has just come has to catch up; nothing else is waited for in the name of balance.
+            let work = current.filter(|work| self.absent(None).is_empty() && self.elapsed(work) < SPREADING_LIMIT)?;
+            return Some(Decision {
+                work: Some(work.clone()),
+                message: Some(format!("{SPREADING}; {why}")),
+                ..Decision::default()
+            });
+        }
         // Before new nodes have members, there is nobody on them to lead.
-        let wanted = usize::try_from(self.view.declared.min(MEMBERS)).unwrap_or(0);
+        let wanted = usize::try_from(self.view.size).unwrap_or(0).min(MEMBERS);
         let standing = self.standing().filter(|standing| !standing.is_narrower_than(wanted))?;
+        let work = self.step(current, WorkKind::Balance, None, WorkStep::MovingMembers);
+        let changes = standing.spread(&self.running(i32::MAX), CHANGES);
+        if !changes.is_empty() && self.elapsed(&work) < SPREADING_LIMIT {
+            let message = Some(SPREADING.to_owned());
+            return Some(Decision { work: Some(work), action: Some(Action::Change(changes)), message, ..Decision::default() });
+        }
         let work = self.step(self.view.work, WorkKind::Balance, None, WorkStep::Balancing);
         let moves = standing.balance(BALANCING_MOVES);
         if moves.is_empty() || self.elapsed(&work) >= BALANCING_LIMIT {
@@ -282,14 +323,14 @@ impl Look<'_> {
 
     /// Why no node may be taken down, or none but this one.
     fn hindrance(&self, pod: Option<&str>) -> Option<String> {
-        let absent = self.absent();
+        let absent = self.absent(None);
         if !absent.is_empty() {
             return Some(format!("waiting for {}", absent.join(", ")));
         }
-        let ask = || Some("the broker is asked for its queues' members".to_owned());
+        let ask = || Some(ASKING.to_owned());
         match self.view.word {
             // Nothing to hand over to, and nothing to wait for.
-            _ if self.view.declared == 1 => None,
+            _ if self.view.size == 1 => None,
             Word::Told { members: MembersWord::Known(standing), .. } => standing.hindrance(pod),
             Word::Told { members: MembersWord::Unknown, .. } | Word::Missed => ask(),
             Word::Told { members: MembersWord::NotServed, .. } => None,
@@ -301,42 +342,54 @@ impl Look<'_> {
         }
     }
 
-    /// Pods that are not there, not ready, or not running members by the broker's own word.
-    fn absent(&self) -> Vec<String> {
+    /// Pods that are not there, not ready, or not running members by the broker's own word; one does not count.
+    pub(super) fn absent(&self, except: Option<&str>) -> Vec<String> {
         let is_member = |pod: &SeenPod| match self.view.word {
             Word::Told { seen, .. } => seen.nodes.iter().any(|node| node.running && names::pod_of_node(&node.name) == pod.name),
             Word::Missed | Word::Silent => true,
         };
-        let gone = self.view.pods.iter().filter(|pod| pod.terminating || !pod.ready || !is_member(pod));
+        let counted = || self.view.pods.iter().filter(|pod| Some(pod.name.as_str()) != except);
+        let gone = counted().filter(|pod| pod.terminating || !pod.ready || !is_member(pod));
         let mut absent: Vec<String> = gone.map(|pod| pod.name.clone()).collect();
-        let there = i32::try_from(self.view.pods.len()).unwrap_or(i32::MAX);
-        if there < self.view.declared {
-            absent.push(format!("{} pods that are not there yet", self.view.declared - there));
+        let there = i32::try_from(counted().count()).unwrap_or(i32::MAX);
+        // One that does not count may be of those that are to be, or one too many already.
+        let is_of_these = except.is_some_and(|pod| names::ordinal(pod).is_some_and(|ordinal| ordinal < self.view.size));
+        let expected = self.view.size - i32::from(is_of_these);
+        if there < expected {
+            absent.push(format!("{} pods that are not there yet", expected - there));
         }
         absent
     }
 
-    fn standing(&self) -> Option<&Standing> {
+    /// RabbitMQ's names of members that run, of the first so many nodes.
+    pub(super) fn running(&self, first: i32) -> Vec<&str> {
+        let Word::Told { seen, .. } = self.view.word else { return Vec::new() };
+        let is_first = |name: &str| names::ordinal(names::pod_of_node(name)).is_some_and(|ordinal| ordinal < first);
+        seen.nodes.iter().filter(|node| node.running && is_first(&node.name)).map(|node| node.name.as_str()).collect()
+    }
+
+    pub(super) fn standing(&self) -> Option<&Standing> {
         match self.view.word {
             Word::Told { members: MembersWord::Known(standing), .. } => Some(standing),
             Word::Told { .. } | Word::Missed | Word::Silent => None,
         }
     }
 
-    fn is_stuck(&self, pod: &SeenPod) -> bool {
-        pod.trouble.is_some() || self.since(pod) >= STUCK
+    /// One that will never run as it is.
+    fn is_stuck_for_good(&self, pod: &SeenPod) -> bool {
+        !pod.ready && !pod.terminating && (pod.trouble.is_some() || self.since(pod) >= STUCK)
     }
 
     fn since(&self, pod: &SeenPod) -> i64 {
         pod.since.map_or(0, |since| self.now.as_second() - since.as_second())
     }
 
-    fn elapsed(&self, work: &Work) -> i64 {
+    pub(super) fn elapsed(&self, work: &Work) -> i64 {
         self.now.as_second() - work.since.0.as_second()
     }
 
     /// A step; that which is under way keeps its beginning.
-    fn step(&self, current: Option<&Work>, kind: WorkKind, node: Option<&str>, step: WorkStep) -> Work {
+    pub(super) fn step(&self, current: Option<&Work>, kind: WorkKind, node: Option<&str>, step: WorkStep) -> Work {
         let same = current.filter(|work| work.kind == kind && work.node.as_deref() == node && work.step == step);
         same.cloned().unwrap_or_else(|| Work {
             kind,
@@ -348,8 +401,13 @@ impl Look<'_> {
 
     fn progress(&self) -> String {
         let done = self.view.pods.iter().filter(|pod| !pod.outdated && pod.ready).count();
-        format!("restarting nodes one by one to take up a change: {done} of {} done", self.view.declared)
+        format!("restarting nodes one by one to take up a change: {done} of {} done", self.view.size)
     }
+}
+
+/// Closes some of a node's connections. In waves, each smaller than the one before: all clients at once would overwhelm the others.
+pub(super) fn wave(pod: &str, connections: u32) -> Action {
+    Action::Close { pod: pod.to_owned(), most: (connections / 8).max(5) }
 }
 
 #[cfg(test)]

@@ -51,12 +51,13 @@ fn members(leader: usize, in_sync: [bool; 3], connections: u32) -> Members {
         members: in_sync.into_iter().enumerate().map(member).collect(),
     };
     let connections: BTreeMap<String, u32> = (0..3).map(|ordinal| (node(ordinal), connections)).collect();
-    Members { queues: vec![queue], connections }
+    Members { queues: vec![queue], connections, bound: Some(BTreeMap::new()) }
 }
 
 fn view<'a>(pods: &'a [SeenPod], seen: &'a Seen, standing: &'a Standing) -> View<'a> {
     View {
         declared: 3,
+        size: 3,
         pods,
         word: Word::Told { seen, members: MembersWord::Known(standing) },
         work: None,
@@ -196,7 +197,7 @@ fn no_restart_where_none_is_allowed() {
 #[test]
 fn a_single_node_is_restarted_at_once() {
     let (pods, one, alone) = ([pod(0, true, true)], seen([true, false, false]), Standing::default());
-    let decision = next(&View { declared: 1, ..view(&pods, &one, &alone) }, at(1_000));
+    let decision = next(&View { declared: 1, size: 1, ..view(&pods, &one, &alone) }, at(1_000));
     assert_eq!(decision.action, Some(Action::Evict("main-broker-0".into())));
 }
 

@@ -14,6 +14,18 @@ pub struct Members {
     pub queues: Vec<QueueMembers>,
     /// Connections of clients, by RabbitMQ's node name.
     pub connections: BTreeMap<String, u32>,
+    /// Queues that cannot leave their node, by RabbitMQ's node name: of type `Classic`, and streams. `None` where an older image does
+    /// not tell.
+    pub bound: Option<BTreeMap<String, Bound>>,
+}
+
+/// Queues that cannot leave their node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// How many.
+    pub count: u32,
+    /// One of them, for people: virtual host and name.
+    pub example: String,
 }
 
 /// The members of one queue.
@@ -78,29 +90,61 @@ pub struct Move {
     pub to: String,
 }
 
+/// Whether a queue gets a member or loses one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Change {
+    /// It gets one, which has no vote until it has caught up.
+    Add,
+    /// It loses one, and what that has on its disk.
+    Remove,
+}
+
+/// A change of one queue's members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberChange {
+    /// The queue's virtual host.
+    pub virtual_host: String,
+    /// The queue.
+    pub queue: String,
+    /// RabbitMQ's name of the member's node.
+    pub node: String,
+    /// What happens to it.
+    pub change: Change,
+}
+
 /// How every queue stands, told by two answers of the broker, one after the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
-    queues: Vec<Queue>,
+    pub(super) queues: Vec<Queue>,
     connections: BTreeMap<String, u32>,
+    pub(super) bound: Option<BTreeMap<String, Bound>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Queue {
+pub(super) struct Queue {
     virtual_host: String,
     name: String,
-    leader: Option<String>,
-    members: Vec<(String, bool)>,
+    pub(super) leader: Option<String>,
+    /// Node, and whether it is in sync.
+    pub(super) members: Vec<(String, bool)>,
     /// No member runs anywhere: what a virtual host that was deleted halfway leaves behind.
-    is_dead: bool,
+    pub(super) is_dead: bool,
 }
 
 impl Queue {
+    pub(super) fn has_member_on(&self, node: &str) -> bool {
+        self.members.iter().any(|(member, _)| member == node)
+    }
+
+    pub(super) fn change(&self, change: Change, node: &str) -> MemberChange {
+        MemberChange { virtual_host: self.virtual_host.clone(), queue: self.name.clone(), node: node.to_owned(), change }
+    }
+
     fn in_sync(&self) -> impl Iterator<Item = &str> {
         self.members.iter().filter(|(_, in_sync)| *in_sync).map(|(node, _)| node.as_str())
     }
 
-    fn label(&self) -> String {
+    pub(super) fn label(&self) -> String {
         format!("{}/{}", self.virtual_host, self.name)
     }
 }
@@ -125,7 +169,7 @@ impl Standing {
                 is_dead: !queue.members.iter().any(|member| member.runs),
             }
         });
-        Self { queues: queues.collect(), connections: now.connections.clone() }
+        Self { queues: queues.collect(), connections: now.connections.clone(), bound: now.bound.clone() }
     }
 
     /// How many queues a node leads.
@@ -142,12 +186,22 @@ impl Standing {
     /// Without a node: whether every member of every queue is in sync. A queue of which no member runs anywhere has nothing to lose, and
     /// would hold every node up for ever; it is asked about only while all nodes run.
     pub fn hindrance(&self, pod: Option<&str>) -> Option<String> {
+        self.hindering(pod, |queue| {
+            let majority = queue.members.len() / 2 + 1;
+            queue.in_sync().filter(|node| pod != Some(names::pod_of_node(node))).count() < majority
+        })
+    }
+
+    /// Why members must not be taken off a node: queues with a member elsewhere that is not in sync. That the others are a majority is not
+    /// asked: to lose a member takes the word of those that were one before.
+    pub fn hindrance_of_leaving(&self, pod: &str) -> Option<String> {
+        self.hindering(Some(pod), |_| false)
+    }
+
+    fn hindering(&self, pod: Option<&str>, lacks: impl Fn(&Queue) -> bool) -> Option<String> {
         let elsewhere = |node: &str| pod != Some(names::pod_of_node(node));
         let hinders = |queue: &&Queue| {
-            queue.leader.is_none() || queue.members.iter().any(|(node, in_sync)| elsewhere(node) && !in_sync) || {
-                let majority = queue.members.len() / 2 + 1;
-                queue.in_sync().filter(|node| elsewhere(node)).count() < majority
-            }
+            queue.leader.is_none() || queue.members.iter().any(|(node, in_sync)| elsewhere(node) && !in_sync) || lacks(queue)
         };
         let mut hindering = self.queues.iter().filter(|queue| !queue.is_dead).filter(hinders);
         let first = hindering.next()?;

@@ -22,7 +22,7 @@ fn queue(name: &str, leader: &str, written: [Option<u64>; 3]) -> QueueMembers {
 }
 
 fn members(queues: Vec<QueueMembers>) -> Members {
-    Members { queues, connections: BTreeMap::from([(node("a"), 7)]) }
+    Members { queues, connections: BTreeMap::from([(node("a"), 7)]), bound: Some(BTreeMap::new()) }
 }
 
 fn standing(queues: Vec<QueueMembers>) -> Standing {

@@ -129,6 +129,7 @@ impl World {
         let told = if self.has_asked { MembersWord::Known(&standing) } else { MembersWord::Unknown };
         let view = View {
             declared: 3,
+            size: 3,
             pods: &pods,
             word: if self.up().next().is_some() { Word::Told { seen: &seen, members: told } } else { Word::Missed },
             work: work.as_ref(),
@@ -153,6 +154,7 @@ impl World {
             Some(Action::Evict(pod)) => pending.evict = Some(number(&pod)),
             Some(Action::Move(moves)) => pending.lead = moves.first().map(|step| number(&step.to)),
             Some(Action::Close { pod, .. }) => pending.close = Some(number(&pod)),
+            Some(other @ (Action::Change(_) | Action::Remove(_) | Action::Resize(_))) => panic!("{other:?} of {self:?}"),
             None => {}
         }
         World { pending: Some(pending), has_asked: true, ..self.clone() }
@@ -185,7 +187,7 @@ impl World {
             members: (0..NODES).map(member).collect(),
         };
         let connected = |number: usize| (format!("rabbit@{}", name(number)), u32::from(self.nodes[number].connected));
-        Members { queues: vec![queue], connections: (0..NODES).map(connected).collect::<BTreeMap<_, _>>() }
+        Members { queues: vec![queue], connections: (0..NODES).map(connected).collect::<BTreeMap<_, _>>(), bound: None }
     }
 
     /// The operator does what it decided. An eviction that must not be is told.

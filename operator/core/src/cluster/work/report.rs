@@ -21,6 +21,7 @@ pub fn write(after: &mut BrokerStatus, generation: Option<i64>, decision: &Decis
                 WorkKind::Restart => reasons::RESTARTING,
                 WorkKind::Switchover => reasons::SWITCHING_OVER,
                 WorkKind::Balance => reasons::BALANCING,
+                WorkKind::Removal => reasons::REMOVING,
             });
             conditions::set(conditions, types::PLANNED_WORK, Status::True, reason, message, generation, now);
         }
@@ -49,6 +50,14 @@ pub fn transitions(before: &BrokerStatus, after: &BrokerStatus) -> Vec<Transitio
     if restarts(before) && !restarts(after) && !waits {
         transitions.push(told(None, "NodesRestarted", "every node has taken up the change".to_owned()));
     }
+    let removing = |status: &BrokerStatus| {
+        let work = status.work.as_ref().filter(|work| work.kind == WorkKind::Removal && work.step == WorkStep::Removing)?;
+        work.node.clone()
+    };
+    if let Some(node) = removing(before).filter(|node| !waits && removing(after).as_ref() != Some(node)) {
+        let text = format!("{node} is a node no more; its volume is kept, and may be deleted");
+        transitions.push(told(Some(node), "NodeRemoved", text));
+    }
     if let Some(switchover) = after.switchover.as_ref().filter(|now| before.switchover.as_ref() != Some(*now)) {
         let warning = switchover.outcome != SwitchoverOutcome::Done;
         let reason = if warning { "SwitchoverFailed" } else { "SwitchedOver" };
@@ -67,12 +76,19 @@ fn begun(before: Option<&Work>, after: Option<&Work>) -> Option<Transition> {
             Some(told(node.clone(), "NodeRestarting", format!("{name} is restarted to take up a change")))
         }
         _ if same.is_some() => None,
-        (WorkKind::Restart, WorkStep::Rejoining) => None,
+        (WorkKind::Restart, WorkStep::Rejoining) | (WorkKind::Removal, WorkStep::Removing) => None,
+        (WorkKind::Removal, _) => {
+            let text = format!("{name} is to be removed: leaders, members and connections move to other nodes first");
+            Some(told(node.clone(), "NodeLeaving", text))
+        }
         (WorkKind::Restart, _) => {
             let text = format!("{name} is to be restarted: leaders and connections move to other nodes first");
             Some(told(node.clone(), "NodeLeaving", text))
         }
         (WorkKind::Switchover, _) => Some(told(node.clone(), "SwitchingOver", format!("leaders of {name} move to other nodes"))),
+        (WorkKind::Balance, WorkStep::MovingMembers) => {
+            Some(told(None, "SpreadingMembers", "members of queues are spread over all nodes".to_owned()))
+        }
         (WorkKind::Balance, _) => Some(told(None, "BalancingLeaders", "leaders are spread over all nodes".to_owned())),
     }
 }
