@@ -9,7 +9,6 @@ use entente_e2e::cluster::{Cluster, SYSTEM};
 use entente_e2e::planned;
 use entente_e2e::process::BrokerProcess;
 use entente_e2e::wait::{holds, seconds, until};
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::ListParams;
@@ -56,12 +55,14 @@ async fn left_out(cluster: &Cluster, signal: &str) -> Result<Duration> {
     took
 }
 
-/// Waits until the status tells of a failover of that node since then.
-async fn failed_over(cluster: &Cluster, since: Timestamp) -> Result<()> {
+async fn failovers(cluster: &Cluster) -> Result<Vec<Failover>> {
+    Ok(planned::broker(cluster).await?.status.context("no status")?.failovers)
+}
+
+/// Waits until the status tells of another failover of that node.
+async fn failed_over(cluster: &Cluster, before: &[Failover]) -> Result<()> {
     let told = until("the status tells of the failover", seconds(30), async || {
-        let failovers = planned::broker(cluster).await?.status.context("no status")?.failovers;
-        // Whole seconds.
-        Ok(failovers.into_iter().find(|failover| failover.node == NODE && failover.at.0.as_second() >= since.as_second() - 1))
+        Ok(failovers(cluster).await?.into_iter().find(|failover| failover.node == NODE && !before.contains(failover)))
     });
     let (Failover { recovered_millis, .. }, _) = told.await?;
     println!("every queue had a leader after {recovered_millis} ms");
@@ -74,10 +75,10 @@ async fn a_node_that_does_not_answer_is_left_out_within_a_second_and_comes_back(
     let cluster = Cluster::connect().await?;
     all_served(&cluster).await?;
     for signal in ["STOP", "STOP", "STOP", "KILL"] {
-        let since = Timestamp::now();
+        let before = failovers(&cluster).await?;
         let took = left_out(&cluster, signal).await?;
         println!("{signal}: left out after {took:?}");
-        failed_over(&cluster, since).await?;
+        failed_over(&cluster, &before).await?;
         // One second by design; this machine's cores are shared with all that the test runs. Kubernetes' own probe would never notice a
         // process that is stopped: the kernel takes connections for it.
         ensure!(took < seconds(10), "{signal}: it took {took:?}");

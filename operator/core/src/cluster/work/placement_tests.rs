@@ -107,7 +107,9 @@ proptest! {
     ) {
         let mut queues: Vec<Vec<usize>> = queues;
         if size == 3 {
-            queues.iter_mut().for_each(|queue| *queue = vec![0, 1, 2]);
+            for queue in &mut queues {
+                *queue = vec![0, 1, 2];
+            }
         }
         let staying: Vec<String> = (0..declared).map(node).collect();
         let staying: Vec<&str> = staying.iter().map(String::as_str).collect();

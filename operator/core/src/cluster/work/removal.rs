@@ -42,13 +42,11 @@ impl Look<'_> {
         if let Some(why) = standing.hindrance_of_leaving(name) {
             return Some(waiting(own, name, &why));
         }
-        Some(match leaving.node {
-            Some(node) => self.empty(node, standing, own),
-            None => {
-                let work = self.step(own, WorkKind::Removal, Some(name), WorkStep::Removing);
-                doing(name, work, Some(Action::Resize(self.view.size - 1)), "its pod goes")
-            }
-        })
+        if let Some(node) = leaving.node {
+            return Some(self.empty(node, standing, own));
+        }
+        let work = self.step(own, WorkKind::Removal, Some(name), WorkStep::Removing);
+        Some(doing(name, work, Some(Action::Resize(self.view.size - 1)), "its pod goes"))
     }
 
     /// Why a node that is too many stays, for people, where only they can change that.

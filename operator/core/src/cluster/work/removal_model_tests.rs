@@ -205,9 +205,7 @@ impl World {
     fn act(&self, act: &Act, status: &Status) -> Result<World, String> {
         let mut after = World { pending: Some((Act::Nothing, true, status.clone())), ..self.clone() };
         match *act {
-            Act::Nothing => {}
             Act::Lead(to) if self.is_whole(to) => after.leader = Some(to),
-            Act::Lead(_) => {}
             Act::Change(node, true) => {
                 // RabbitMQ needs a majority for it, and the node.
                 if self.leader.is_some() && self.nodes[node].life == Life::Ready && self.nodes[node].member.is_none() {
@@ -241,7 +239,7 @@ impl World {
                 }
                 after.size = size;
             }
-            Act::Resize(_) => {}
+            Act::Nothing | Act::Lead(_) | Act::Resize(_) => {}
         }
         Ok(after)
     }

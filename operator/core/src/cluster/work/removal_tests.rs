@@ -194,7 +194,9 @@ fn what_cannot_move_keeps_its_node_and_stops_nothing_else() {
 #[test]
 fn a_node_to_be_removed_needs_no_restart_first() {
     let mut scene = Scene::new(&[0, 1, 2]);
-    scene.pods.iter_mut().for_each(|pod| pod.outdated = true);
+    for pod in &mut scene.pods {
+        pod.outdated = true;
+    }
     assert_eq!(step(&scene.next()), WorkStep::LeavingService);
     scene.work = Some(Work {
         kind: WorkKind::Restart,
