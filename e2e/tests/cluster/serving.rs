@@ -78,7 +78,10 @@ async fn a_node_that_does_not_answer_is_left_out_within_a_second_and_comes_back(
         let before = failovers(&cluster).await?;
         let took = left_out(&cluster, signal).await?;
         println!("{signal}: left out after {took:?}");
-        failed_over(&cluster, &before).await?;
+        // One that stood still for a moment was not lost.
+        if signal == "KILL" {
+            failed_over(&cluster, &before).await?;
+        }
         // One second by design; this machine's cores are shared with all that the test runs. Kubernetes' own probe would never notice a
         // process that is stopped: the kernel takes connections for it.
         ensure!(took < seconds(10), "{signal}: it took {took:?}");

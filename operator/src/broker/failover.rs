@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use entente_core::cluster::failover;
+use entente_core::cluster::failover::{self, Stage};
 use entente_crds::Broker;
 use entente_crds::broker::Failover;
 use entente_crds::meta::MANAGER;
@@ -47,20 +47,25 @@ pub async fn measure(client: Client, links: Arc<Links>, recorder: Recorder, lost
     let probe = LinkProbe(links);
     while since.elapsed() < LIMIT {
         let asked = probe.members(&broker).await;
-        if asked.is_err() {
+        let Ok(Some(members)) = asked else {
             // It went to the node that is gone. Not asked again at once: the others' circuit breaker counts too.
-            tokio::time::sleep(INTERVAL * 3).await;
+            tokio::time::sleep(INTERVAL * 4).await;
+            continue;
+        };
+        match failover::stage(&members, &pod) {
+            Stage::None => return,
+            Stage::Electing => tokio::time::sleep(INTERVAL).await,
+            Stage::Over => return tell(&client, &recorder, &broker, pod, at, since).await,
         }
-        if matches!(&asked, Ok(Some(members)) if failover::is_over(members)) {
-            let millis = i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX);
-            let failover = Failover { node: pod, at: Time(entente_core::conditions::whole_second(at)), recovered_millis: millis };
-            tracing::info!(broker = broker.name_any(), pod = failover.node, millis, "failover");
-            events::publish_failover(&recorder, &broker, &failover).await;
-            write(&client, &broker, failover).await;
-            return;
-        }
-        tokio::time::sleep(INTERVAL).await;
     }
+}
+
+async fn tell(client: &Client, recorder: &Recorder, broker: &Broker, node: String, at: Timestamp, since: Instant) {
+    let recovered_millis = i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX);
+    let failover = Failover { node, at: Time(entente_core::conditions::whole_second(at)), recovered_millis };
+    tracing::info!(broker = broker.name_any(), pod = failover.node, recovered_millis, "failover");
+    events::publish_failover(recorder, broker, &failover).await;
+    write(client, broker, failover).await;
 }
 
 async fn write(client: &Client, broker: &Broker, failover: Failover) {

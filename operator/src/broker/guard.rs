@@ -167,7 +167,8 @@ impl Guard {
             })
             .collect();
         let leaving = broker.status.as_ref().and_then(serving::leaving);
-        for (pod, lost) in known.iter().filter(|(_, known)| known.just_lost) {
+        let is_sure = serving::is_sure(broker.spec.replicas, &nodes);
+        for (pod, lost) in known.iter().filter(|(_, known)| known.just_lost && is_sure) {
             self.measure(broker, pod, lost.last_answer, leaving);
         }
         let changes = serving::changes(broker.spec.replicas, &nodes, leaving);

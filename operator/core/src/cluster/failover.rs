@@ -3,15 +3,33 @@
 use entente_crds::BrokerStatus;
 use entente_crds::broker::Failover;
 
+use super::names;
 use super::work::Members;
+use super::work::members::QueueMembers;
 
 /// How many are kept in the status.
 const KEPT: usize = 10;
 
-/// Whether every queue has a leader. One of which no member runs anywhere will never have one, and is not waited for.
-pub fn is_over(members: &Members) -> bool {
-    let lives = |queue: &&super::work::members::QueueMembers| queue.members.iter().any(|member| member.runs);
-    members.queues.iter().filter(lives).all(|queue| queue.leader.is_some())
+/// How a failover stands, by an answer of the broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// There is none: the node answers the others, if not us.
+    None,
+    /// Queues have no leader yet.
+    Electing,
+    /// Every queue has one. Those of which no member runs anywhere will never have one, and are not waited for.
+    Over,
+}
+
+/// How the failover from a pod's node stands.
+pub fn stage(members: &Members, lost: &str) -> Stage {
+    // Who answered has its connections told.
+    if members.connections.keys().any(|node| names::pod_of_node(node) == lost) {
+        return Stage::None;
+    }
+    let lives = |queue: &&QueueMembers| queue.members.iter().any(|member| member.runs);
+    let led = members.queues.iter().filter(lives).all(|queue| queue.leader.is_some());
+    if led { Stage::Over } else { Stage::Electing }
 }
 
 /// Those of the status and one more, the newest last.
@@ -24,7 +42,7 @@ pub fn with(status: Option<&BrokerStatus>, newest: Failover) -> Vec<Failover> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::work::members::{Member, QueueMembers};
+    use crate::cluster::work::members::Member;
     use jiff::Timestamp;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -37,10 +55,20 @@ mod tests {
 
     #[test]
     fn it_is_over_when_all_that_lives_is_led() {
-        assert!(is_over(&members(Some("rabbit@a"), true)));
-        assert!(!is_over(&members(None, true)));
-        assert!(is_over(&members(None, false)), "nobody will ever lead it");
-        assert!(is_over(&Members::default()));
+        let stage = |members: &Members| stage(members, "b");
+        assert_eq!(stage(&members(Some("rabbit@a"), true)), Stage::Over);
+        assert_eq!(stage(&members(None, true)), Stage::Electing);
+        assert_eq!(stage(&members(None, false)), Stage::Over, "nobody will ever lead it");
+        assert_eq!(stage(&Members::default()), Stage::Over);
+    }
+
+    /// Seen on a machine with too much to do: nodes that had led all the while were told to have been lost.
+    #[test]
+    fn i10_a_node_that_answers_the_others_was_not_lost() {
+        let mut slow = members(Some("rabbit@a"), true);
+        slow.connections.insert("rabbit@b.main-nodes".into(), 0);
+        assert_eq!(stage(&slow, "b"), Stage::None);
+        assert_eq!(stage(&slow, "c"), Stage::Over);
     }
 
     #[test]

@@ -114,13 +114,17 @@ pub fn leaving(status: &BrokerStatus) -> Option<&str> {
     work.node.as_deref().filter(|_| leaves)
 }
 
+/// Whether a majority answers. Where it does not, it may as well be the operator that is cut off.
+pub fn is_sure(declared: i32, nodes: &[Node<'_>]) -> bool {
+    let answering = nodes.iter().filter(|node| node.pulse.answers > 0).count();
+    let size = usize::try_from(declared).unwrap_or(0).max(nodes.len());
+    size > 1 && answering > size / 2
+}
+
 /// What is to be changed. `declared` is the number of nodes that the Broker should have, and may be fewer than there are; `leaving` the
 /// one that is to be restarted or removed.
 pub fn changes(declared: i32, nodes: &[Node<'_>], leaving: Option<&str>) -> Vec<Change> {
-    let answering = nodes.iter().filter(|node| node.pulse.answers > 0).count();
-    let size = usize::try_from(declared).unwrap_or(0).max(nodes.len());
-    let majority = size / 2 + 1;
-    let may_take_out = size > 1 && answering >= majority;
+    let may_take_out = is_sure(declared, nodes);
     let change = |node: &Node<'_>| {
         let serve = match node.labelled {
             true if may_take_out && node.ready && (node.pulse.is_lost() || leaving == Some(node.pod)) => false,
