@@ -307,7 +307,7 @@ impl Look<'_> {
         let wanted = usize::try_from(self.view.size).unwrap_or(0).min(MEMBERS);
         let standing = self.standing().filter(|standing| !standing.is_narrower_than(wanted))?;
         let work = self.step(current, WorkKind::Balance, None, WorkStep::MovingMembers);
-        let changes = standing.spread(&self.running(i32::MAX), CHANGES);
+        let changes = standing.spread(&self.running(self.view.declared), CHANGES);
         if !changes.is_empty() && self.elapsed(&work) < SPREADING_LIMIT {
             let message = Some(SPREADING.to_owned());
             return Some(Decision { work: Some(work), action: Some(Action::Change(changes)), message, ..Decision::default() });

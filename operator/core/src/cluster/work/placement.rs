@@ -43,12 +43,13 @@ impl Standing {
         Remains { members: members.count(), example, bound }
     }
 
-    /// What spreads members over all nodes, at most so many changes. None where it would move a member from a node that has hardly
+    /// What spreads members over these nodes, at most so many changes. None where it would move a member from a node that has hardly
     /// more than others: each move copies what the queue holds.
     pub fn spread(&self, nodes: &[&str], most: usize) -> Vec<MemberChange> {
         let mut load = self.load(nodes);
         let mut changes = Vec::new();
-        if nodes.len() <= MEMBERS {
+        // An image that does not tell what is bound to a node cannot move members either.
+        if nodes.len() <= MEMBERS || self.bound.is_none() {
             return changes;
         }
         let tolerance = 1 + load.values().sum::<usize>() / nodes.len() / 4;

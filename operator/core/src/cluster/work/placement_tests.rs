@@ -82,6 +82,9 @@ fn members_are_spread_over_nodes_that_came_and_then_left_alone() {
     );
     assert_eq!(standing(&[&[0, 1, 2]]).spread(&nodes, 10), []);
     assert_eq!(standing(&four).spread(&nodes[..3], 10), [], "three nodes have one of each anyhow");
+    let mut old = standing(&four);
+    old.bound = None;
+    assert_eq!(old.spread(&nodes, 10), [], "an older image cannot");
 }
 
 /// Changes as the broker makes them: what is added is in sync by the next look.

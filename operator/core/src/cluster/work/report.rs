@@ -54,7 +54,9 @@ pub fn transitions(before: &BrokerStatus, after: &BrokerStatus) -> Vec<Transitio
         let work = status.work.as_ref().filter(|work| work.kind == WorkKind::Removal && work.step == WorkStep::Removing)?;
         work.node.clone()
     };
-    if let Some(node) = removing(before).filter(|node| !waits && removing(after).as_ref() != Some(node)) {
+    // It is still there where the declared number was set back.
+    let is_gone = |node: &String| removing(after).as_ref() != Some(node) && !after.nodes.iter().any(|known| known.name == *node);
+    if let Some(node) = removing(before).filter(|node| !waits && is_gone(node)) {
         let text = format!("{node} is a node no more; its volume is kept, and may be deleted");
         transitions.push(told(Some(node), "NodeRemoved", text));
     }
@@ -99,6 +101,7 @@ fn told(pod: Option<String>, reason: &str, note: String) -> Transition {
 
 #[cfg(test)]
 mod tests {
+    use entente_crds::broker::NodeStatus;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     use super::*;
@@ -127,6 +130,22 @@ mod tests {
         let decision = Decision { message: Some("waiting".into()), ..Decision::default() };
         write(&mut held, None, &decision, Timestamp::UNIX_EPOCH);
         assert!(reasons_of(&restart(2, WorkStep::MovingLeaders), &held).is_empty());
+    }
+
+    #[test]
+    fn i10_a_node_is_told_to_be_removed_only_when_it_is_gone() {
+        let removal = |node, step| status(WorkKind::Removal, node, step);
+        let idle = BrokerStatus::default();
+        assert_eq!(reasons_of(&idle, &removal(4, WorkStep::LeavingService)), ["NodeLeaving"]);
+        assert!(reasons_of(&removal(4, WorkStep::ClosingConnections), &removal(4, WorkStep::Removing)).is_empty());
+        assert_eq!(
+            reasons_of(&removal(4, WorkStep::Removing), &removal(3, WorkStep::LeavingService)),
+            ["NodeLeaving", "NodeRemoved"]
+        );
+        assert_eq!(reasons_of(&removal(3, WorkStep::Removing), &idle), ["NodeRemoved"]);
+        let node = NodeStatus { name: "main-broker-3".into(), running: false, alarms: Vec::new() };
+        let set_back = BrokerStatus { nodes: vec![node], ..BrokerStatus::default() };
+        assert!(reasons_of(&removal(3, WorkStep::Removing), &set_back).is_empty());
     }
 
     #[test]
