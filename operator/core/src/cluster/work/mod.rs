@@ -18,6 +18,8 @@ mod removal;
 pub mod report;
 
 #[cfg(test)]
+mod explorer;
+#[cfg(test)]
 mod model_tests;
 #[cfg(test)]
 mod removal_model_tests;

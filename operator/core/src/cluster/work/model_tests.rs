@@ -5,14 +5,14 @@
 //! looked, after it has acted, before it has written its status. Assumed is that a node takes longer to start than an operator to do what it
 //! has just decided.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet};
 
 use entente_crds::broker::{Switchover, SwitchoverOutcome, Work, WorkKind, WorkStep};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::members::{Member, Members, QueueMembers};
-use super::{Action, Decision, MembersWord, Standing, View, Word, next};
+use super::{Action, Decision, MembersWord, Standing, View, Word, explorer, next};
 use crate::cluster::observation::{Seen, SeenNode, SeenPod};
 
 const NODES: usize = 3;
@@ -311,17 +311,10 @@ impl World {
 
 /// Every world that can be reached. Fails with the first in which a rule is broken.
 fn explore(machine: Machine, failures: u8) -> Result<HashSet<World>, String> {
-    let mut known = HashSet::from([begin(failures)]);
-    let mut open = VecDeque::from([begin(failures)]);
-    while let Some(world) = open.pop_front() {
+    explorer::explore(begin(failures), |world| {
         world.check(failures)?;
-        for after in world.successors(machine)? {
-            if known.insert(after.clone()) {
-                open.push_back(after);
-            }
-        }
-    }
-    Ok(known)
+        world.successors(machine)
+    })
 }
 
 #[test]

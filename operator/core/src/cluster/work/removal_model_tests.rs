@@ -3,14 +3,14 @@
 //! As in `model_tests`, the machine is the real one. The model: some nodes, one queue with members on three of them, a smaller number of nodes
 //! that is declared, and perhaps set back at any moment.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet};
 
 use entente_crds::broker::{Work, WorkKind, WorkStep};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::members::{Change, Member, Members, QueueMembers};
-use super::{Action, Decision, MembersWord, Standing, View, Word, next};
+use super::{Action, Decision, MembersWord, Standing, View, Word, explorer, next};
 use crate::cluster::observation::{Seen, SeenNode, SeenPod};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -387,17 +387,10 @@ impl World {
 
 fn explore(machine: Machine, from: World) -> Result<HashSet<World>, String> {
     let wanted = from.declared.min(3);
-    let mut known = HashSet::from([from.clone()]);
-    let mut open = VecDeque::from([from]);
-    while let Some(world) = open.pop_front() {
+    explorer::explore(from, |world| {
         world.check(wanted)?;
-        for after in world.successors(machine)? {
-            if known.insert(after.clone()) {
-                open.push_back(after);
-            }
-        }
-    }
-    Ok(known)
+        world.successors(machine)
+    })
 }
 
 fn every_order(from: World) {
