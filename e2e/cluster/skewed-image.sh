@@ -24,9 +24,6 @@ make() {
 }
 
 choose_builder
-if [ -z "$(library)" ]; then
-  echo "installing libfaketime"
-  apt-get install -qy --no-install-recommends libfaketime >/dev/null 2>&1 || { apt-get update -q >/dev/null && apt-get install -qy --no-install-recommends libfaketime >/dev/null; }
-fi
+need faketime faketime
 cached skewed "$(cat "$images/broker.tar.key") $(sha256sum "$(library)" "${BASH_SOURCE[0]}" | cut -c1-16 | tr -d '\n')" make
 "$here/load-image.sh" "$images/skewed.tar"
