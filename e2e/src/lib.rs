@@ -12,6 +12,7 @@ pub mod chaos;
 pub mod cluster;
 pub mod foreign;
 pub mod histogram;
+pub mod interrupt;
 pub mod leaving;
 pub mod manifest;
 pub mod object;

@@ -1,13 +1,9 @@
 //! `make bench-topic`: what a Topic costs its senders, with 1, 10, 100 and 1,000 Subscriptions.
-//!
-//! Needs the chart installed on an otherwise idle cluster. Each Subscription has a filter of its own, and each message matches one of them, so that
-//! what grows is the number of filters that are tried and not the number of copies. Latency is from before a send until the broker has
-//! accepted the message, one at a time; throughput is of 200 messages on their way at once; arrival is from before a send until a
-//! consumer of the Subscription that matches has the message.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use clap::Parser;
 use entente_broker::amqp::{Connection, Outgoing, address};
 use entente_crds::{Queue, Subscription, Topic};
 use entente_e2e::object::{Objects, is_ready};
@@ -27,8 +23,18 @@ const PIPELINED: usize = 6_000;
 /// Subscriptions that are made at once.
 const AT_ONCE: usize = 16;
 
+/// What a Topic costs its senders, with 1, 10, 100 and 1,000 Subscriptions.
+///
+/// Needs the chart installed on an otherwise idle cluster. Each Subscription has a filter of its own, and each message matches one of them, so that
+/// what grows is the number of filters that are tried and not the number of copies. Latency is from before a send until the broker has
+/// accepted the message, one at a time; throughput is of 200 messages on their way at once; arrival is from before a send until a
+/// consumer of the Subscription that matches has the message. Everything that is made is removed afterwards.
+#[derive(Parser)]
+struct Options {}
+
 #[tokio::main]
 async fn main() -> Result<()> {
+    let Options {} = Options::parse();
     let mut report = Report::new("topic");
     let outcome = scene("topic", async |scene| {
         let topics: Objects<Topic> = Objects::of(&scene.cluster, &scene.namespace);

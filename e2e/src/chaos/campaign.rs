@@ -1,10 +1,11 @@
 //! Rounds of failure while clients are at work, and the verdict over all of them.
 
 use std::fs;
+use std::future::Future;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use futures::future::try_join_all;
 use serde::Serialize;
 
@@ -72,8 +73,17 @@ impl Round {
     }
 }
 
-/// Runs it. What was seen before a failure of the run itself is judged and told all the same.
-pub async fn run(scene: &Scene, campaign: &Campaign) -> Result<Figures> {
+/// What came of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Of the rounds that were done.
+    pub figures: Figures,
+    /// Why there are no more, if there should have been.
+    pub ended: Result<()>,
+}
+
+/// Runs it, until it is done or `interrupted`. What was seen until then is judged and kept, also after a failure of the run itself.
+pub async fn run(scene: &Scene, campaign: &Campaign, interrupted: impl Future<Output = Result<()>>) -> Result<Outcome> {
     fs::create_dir_all(&campaign.directory).with_context(|| campaign.directory.display().to_string())?;
     if campaign.nemesis.all().contains(&Nemesis::ClockSkew) {
         clock::prepare(&scene.cluster).await?;
@@ -85,18 +95,19 @@ pub async fn run(scene: &Scene, campaign: &Campaign) -> Result<Figures> {
     }
     let clients = Clients::start(scene, &plans, &campaign.directory, clock)?;
     let mut rounds = Vec::new();
-    let outcome = strike_on(scene, campaign, &plans, clock, &mut rounds).await;
-    if outcome.is_err() {
+    let ended = tokio::select! {
+        ended = strike_on(scene, campaign, &plans, clock, &mut rounds) => ended,
+        interrupted = interrupted => interrupted.and(Err(anyhow!("interrupted"))),
+    };
+    if let Err(error) = &ended {
+        println!("{}: {error:#}; repairing what is broken, and judging the rounds that were done", campaign.nemesis);
         heal(&scene.cluster).await?;
     }
     let reconnections = clients.finish(scene).await?;
     fs::write(campaign.directory.join("rounds.json"), serde_json::to_string_pretty(&rounds)? + "\n")?;
     let figures = judge(campaign, &plans, &rounds, reconnections)?;
     fs::write(campaign.directory.join("figures.json"), serde_json::to_string_pretty(&figures)? + "\n")?;
-    if outcome.is_err() {
-        println!("{}", figures.table());
-    }
-    outcome.map(|()| figures)
+    Ok(Outcome { figures, ended })
 }
 
 async fn strike_on(scene: &Scene, campaign: &Campaign, plans: &[Plan], clock: Clock, rounds: &mut Vec<Round>) -> Result<()> {

@@ -13,6 +13,9 @@ use super::redundancy::BrokerNode;
 use crate::chance::Chance;
 use crate::wait::seconds;
 
+/// How long a process stands still, in seconds.
+const STOPS: [u64; 4] = [1, 5, 30, 60];
+
 /// A kind of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Nemesis {
@@ -32,7 +35,7 @@ pub enum Nemesis {
     DiskLoss,
     /// The pod is deleted, with its grace period.
     PodDelete,
-    /// RabbitMQ's process is stopped for 1, 5 or 30 s, and goes on.
+    /// RabbitMQ's process is stopped for 1, 5, 30 or 60 s, and goes on.
     Stop,
     /// The Kubernetes node is cut off for 10 to 20 s; everything on it runs on.
     Partition,
@@ -151,7 +154,7 @@ impl Nemesis {
             | Self::Scale => Duration::ZERO,
             Self::DiskAlarm => Duration::from_millis(5_000 + chance.below(10_000)),
             Self::RollingOperator | Self::ScaleOperator => Duration::from_millis(1_000 + chance.below(19_000)),
-            Self::Stop | Self::StopPlain => seconds(*[1, 5, 30].get(chance.index(3)?).context("three lengths")?),
+            Self::Stop | Self::StopPlain => seconds(*STOPS.get(chance.index(STOPS.len())?).context("a length")?),
             Self::SlowDisk | Self::Partition | Self::PartitionOneWay | Self::NodeKill | Self::NodeKillPlain => {
                 Duration::from_millis(10_000 + chance.below(10_000))
             }
@@ -248,7 +251,7 @@ mod tests {
                 (0..20).map(plan).map(|fault| (fault.lasts, fault.way)).collect::<Vec<_>>()
             };
             assert_eq!(choices(), choices());
-            assert!(choices().iter().all(|(lasts, _)| *lasts <= seconds(30)));
+            assert!(choices().iter().all(|(lasts, _)| *lasts <= seconds(60)));
         }
     }
 

@@ -1,10 +1,11 @@
 //! A few rounds of `make chaos`, with what it must find and what it must not.
 
+use std::future::pending;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use entente_e2e::chance::seed;
-use entente_e2e::chaos::campaign::{self, Campaign};
+use entente_e2e::chaos::campaign::{self, Campaign, Outcome};
 use entente_e2e::chaos::figures::Figures;
 use entente_e2e::chaos::heal::heal;
 use entente_e2e::chaos::nemesis::Nemesis;
@@ -24,9 +25,11 @@ async fn strike(nemesis: Nemesis, workloads: &[Workload], rounds: u32) -> Result
             limit: Duration::from_secs(100),
             directory: std::env::temp_dir().join(format!("entente-chaos-{}", scene.namespace)),
         };
-        let outcome = campaign::run(scene, &campaign).await;
+        let outcome = campaign::run(scene, &campaign, pending()).await;
         let healed = heal(&scene.cluster).await;
-        figures = outcome?;
+        let Outcome { figures: found, ended } = outcome?;
+        figures = found;
+        ended?;
         std::fs::remove_dir_all(&campaign.directory)?;
         healed
     })

@@ -17,6 +17,7 @@ mod evolution;
 mod example;
 mod external;
 mod filters;
+mod finalizers;
 mod foreign;
 mod keda;
 mod mqtt;

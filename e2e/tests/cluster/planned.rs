@@ -36,7 +36,10 @@ async fn i1_nodes_come_and_go_and_queues_take_their_members_along() -> Result<()
             scene.create_ready(&name, json!({"deletionPolicy": "Delete"})).await?;
             amqp::send(&scene.broker, &scene.namespace, &name, 20).await?;
         }
-        let outcome = grow_and_shrink(scene).await;
+        let outcome = match grow_and_shrink(scene).await {
+            Ok(()) => shrink_to_one_and_grow(scene).await,
+            failed => failed,
+        };
         // Others need it as it was.
         planned::resize(&scene.cluster, 3).await?;
         planned::resized(&scene.cluster, 3).await?;
@@ -64,6 +67,25 @@ async fn grow_and_shrink(scene: &Scene) -> Result<()> {
     let back = members(scene).await?;
     ensure!(back.values().all(|nodes| nodes.len() == 3), "{back:?}");
     ensure!(!back.values().flatten().any(|node| new.contains(&node.as_str())), "a member is on a node that is gone: {back:?}");
+    Ok(())
+}
+
+/// Nobody has a second copy meanwhile, and what was written before is there all the same.
+async fn shrink_to_one_and_grow(scene: &Scene) -> Result<()> {
+    planned::resize(&scene.cluster, 1).await?;
+    println!("from three nodes to one: {:?}", planned::resized(&scene.cluster, 1).await?);
+    let alone = members(scene).await?;
+    ensure!(alone.values().all(|nodes| nodes.iter().eq(["main-broker-0"])), "{alone:?}");
+
+    planned::resize(&scene.cluster, 3).await?;
+    println!("from one node to three: {:?}", planned::resized(&scene.cluster, 3).await?);
+    let took = holds("every queue has three members again", seconds(120), async || {
+        let again = members(scene).await?;
+        ensure!(again.values().all(|nodes| nodes.len() == 3), "{again:?}");
+        Ok(true)
+    })
+    .await?;
+    println!("members on all three: {took:?} later");
     Ok(())
 }
 

@@ -1,29 +1,45 @@
-//! `make bench-reaction`: how soon consumers are scaled, and with `CASES=thousand` what it takes to watch many queues.
-//!
-//! Needs the chart installed on an otherwise idle cluster. `CASES` names what is measured, with commas: `spikes` (the default) and
-//! `thousand`. `ENTENTE_BENCH_SPIKES` (100) is the number of spikes from zero and from one each, `QUEUES` (1000) that of the queues.
-//! Figures of a case that is not measured stay in the file as they are. Everything that is made is removed afterwards.
+//! `make bench-reaction`: how soon consumers are scaled, and what it takes to watch many queues.
 
 mod spikes;
 mod thousand;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
+use clap::{Parser, ValueEnum};
 use entente_e2e::report::Report;
 
-fn size(variable: &str, default: usize) -> usize {
-    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+/// How soon consumers are scaled, and what it takes to watch many queues.
+///
+/// Needs the chart installed on an otherwise idle cluster. Everything that is made is removed afterwards.
+#[derive(Parser)]
+struct Options {
+    /// What is measured, separated by commas. Figures of other cases stay in the file as they are.
+    #[arg(long, env = "CASES", value_delimiter = ',', default_value = "spikes")]
+    cases: Vec<Case>,
+    /// Spikes from zero, and as many from one.
+    #[arg(long, env = "ENTENTE_BENCH_SPIKES", default_value_t = 100)]
+    spikes: usize,
+    /// Queues that are watched.
+    #[arg(long, env = "QUEUES", default_value_t = 1000)]
+    queues: usize,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Case {
+    /// From the message that crosses the threshold to the patch of /scale.
+    Spikes,
+    /// What a thousand scaled queues cost.
+    Thousand,
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let cases = std::env::var("CASES").ok().filter(|cases| !cases.is_empty()).unwrap_or_else(|| "spikes".to_owned());
+    let Options { cases, spikes, queues } = Options::parse();
     let mut report = Report::new("reaction");
     let mut outcome = Ok(());
-    for case in cases.split(',') {
-        outcome = match case.trim() {
-            "spikes" => spikes::measure(size("ENTENTE_BENCH_SPIKES", 100), &mut report).await,
-            "thousand" => thousand::measure(size("QUEUES", 1000), &mut report).await,
-            other => bail!("CASES names {other:?}; there are spikes and thousand"),
+    for case in cases {
+        outcome = match case {
+            Case::Spikes => spikes::measure(spikes, &mut report).await,
+            Case::Thousand => thousand::measure(queues, &mut report).await,
         };
         if outcome.is_err() {
             break;

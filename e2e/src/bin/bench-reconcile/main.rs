@@ -1,8 +1,4 @@
 //! `make bench-reconcile`: how fast Queues are Ready, and what a restart of the operator writes.
-//!
-//! Needs the chart installed on an otherwise idle cluster. `CASES`, separated by commas, chooses among `alone`, `one`, `burst`, `restart` and
-//! `admission`. `ENTENTE_BENCH_TRIES` (200), `ENTENTE_BENCH_BURST` (300) and `ENTENTE_BENCH_QUEUES` (1000) change the sizes. Everything that is
-//! made is removed afterwards.
 
 mod admission;
 mod broker_alone;
@@ -11,20 +7,51 @@ mod one_queue;
 mod restart;
 mod until_ready;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
+use clap::{Parser, ValueEnum};
 use entente_e2e::operator;
 use entente_e2e::report::Report;
 use entente_e2e::scene::{Scene, scene};
 
-fn size(variable: &str, default: usize) -> usize {
-    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+/// How fast Queues are Ready, and what a restart of the operator writes.
+///
+/// Needs the chart installed on an otherwise idle cluster. Everything that is made is removed afterwards.
+#[derive(Parser)]
+struct Options {
+    /// What is measured, separated by commas; all of it by default. Figures of other cases stay in the file as they are.
+    #[arg(long, env = "CASES", value_delimiter = ',')]
+    cases: Vec<Case>,
+    /// Queues that are made one after another, and contracts that are judged.
+    #[arg(long, env = "ENTENTE_BENCH_TRIES", default_value_t = 200)]
+    tries: usize,
+    /// Queues that are made at once.
+    #[arg(long, env = "ENTENTE_BENCH_BURST", default_value_t = 300)]
+    burst: usize,
+    /// Queues that are there when the operator starts again.
+    #[arg(long, env = "ENTENTE_BENCH_QUEUES", default_value_t = 1000)]
+    queues: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Case {
+    /// The broker's own time for a queue.
+    Alone,
+    /// A Queue, from apply to Ready.
+    One,
+    /// Many Queues at once.
+    Burst,
+    /// What an operator writes that finds everything as it should be.
+    Restart,
+    /// What a large contract waits for the webhook.
+    Admission,
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    let options = Options::parse();
     let mut report = Report::new("reconcile");
-    let outcome = measure(&mut report).await;
-    if std::env::var_os("CASES").is_some() {
+    let outcome = measure(&options, &mut report).await;
+    if !options.cases.is_empty() {
         report.keep_other_cases();
     }
     // What was measured before a failure is worth telling.
@@ -32,30 +59,27 @@ async fn main() -> Result<()> {
     outcome
 }
 
-const ALL: [&str; 5] = ["alone", "one", "burst", "restart", "admission"];
-
-async fn measure(report: &mut Report) -> Result<()> {
-    let chosen = std::env::var("CASES").unwrap_or_else(|_| ALL.join(","));
-    let (tries, burst) = (size("ENTENTE_BENCH_TRIES", 200), size("ENTENTE_BENCH_BURST", 300));
-    for case in chosen.split(',') {
+async fn measure(options: &Options, report: &mut Report) -> Result<()> {
+    let Options { cases, tries, burst, queues } = options;
+    let (tries, burst, queues) = (*tries, *burst, *queues);
+    let chosen = if cases.is_empty() { Case::value_variants() } else { cases };
+    for case in chosen {
         match case {
-            "alone" => {
+            Case::Alone => {
                 scene("bench-alone", async |scene: &Scene| broker_alone::measure(scene, tries, burst, report).await).await?;
             }
-            "one" => {
+            Case::One => {
                 scene("bench-one", async |scene: &Scene| {
                     operator::await_leader(&scene.cluster).await?;
                     one_queue::measure(scene, tries, report).await
                 })
                 .await?;
             }
-            "burst" => scene("bench-burst", async |scene: &Scene| burst::measure(scene, burst, report).await).await?,
-            "restart" => {
-                let queues = size("ENTENTE_BENCH_QUEUES", 1000);
-                scene("bench-restart", async |scene: &Scene| restart::measure(scene, queues, report).await).await?;
+            Case::Burst => scene("bench-burst", async |scene: &Scene| burst::measure(scene, burst, report).await).await?,
+            Case::Restart => scene("bench-restart", async |scene: &Scene| restart::measure(scene, queues, report).await).await?,
+            Case::Admission => {
+                scene("bench-admission", async |scene: &Scene| admission::measure(scene, tries, report).await).await?;
             }
-            "admission" => scene("bench-admission", async |scene: &Scene| admission::measure(scene, tries, report).await).await?,
-            other => bail!("CASES names {other:?}; there are {}", ALL.join(", ")),
         }
     }
     Ok(())

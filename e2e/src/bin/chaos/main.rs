@@ -6,14 +6,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Parser, Subcommand};
-use entente_e2e::chaos::campaign::{self, Campaign};
+use entente_e2e::chaos::campaign::{self, Campaign, Outcome};
 use entente_e2e::chaos::figures::Figures;
 use entente_e2e::chaos::heal::heal;
 use entente_e2e::chaos::nemesis::{Nemeses, Nemesis};
 use entente_e2e::chaos::plan::Workload;
 use entente_e2e::cluster::Cluster;
+use entente_e2e::interrupt::interrupted;
 use entente_e2e::scene::scene;
-use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 const FILE: &str = "target/bench/chaos.json";
@@ -22,7 +22,8 @@ const ABOUT: &str = "\
 Kills, stops and cuts off the node that leads, while producers and consumers write down what they see; then checks what they wrote.
 
 Needs the test cluster with the chart installed (make cluster-up images install), on this machine, as root. Each run makes a namespace
-of its own, and in the end repairs everything and removes the namespace: also after a failure, Ctrl-C or SIGTERM.
+of its own, and in the end repairs everything and removes the namespace: also after a failure, Ctrl-C or SIGTERM, of which a second one
+gives up the verdict over the rounds that were done.
 
 Nemeses:
   kill        kill -9 of RabbitMQ's process
@@ -33,7 +34,7 @@ Nemeses:
   corrupt-disk  kill, and the log of the quorum queues is damaged before the node starts again
   disk-loss   the pod dies, and its volume with it
   pod-delete  the pod is deleted, with its grace period
-  stop        the process is stopped (SIGSTOP) for 1, 5 or 30 s
+  stop        the process is stopped (SIGSTOP) for 1, 5, 30 or 60 s
   partition   the Kubernetes node is cut off for 10 to 20 s
   partition-one-way  nothing leaves it, or nothing arrives at it, for 10 to 20 s
   node-kill   the Kubernetes node loses power, and starts again after 10 to 20 s
@@ -129,11 +130,15 @@ async fn main() -> Result<()> {
     let mut outcome = Ok(());
     for nemesis in nemeses {
         match run(&cluster, &options, &nemesis, &workloads).await {
-            Ok(found) => figures.add(found),
-            Err(error) => {
-                outcome = Err(error.context(nemesis));
-                break;
+            Ok(Outcome { figures: found, ended }) => {
+                figures.add(found);
+                outcome = ended;
             }
+            Err(error) => outcome = Err(error),
+        }
+        if outcome.is_err() {
+            outcome = outcome.context(nemesis);
+            break;
         }
     }
     // What was measured before a failure is worth telling.
@@ -141,7 +146,7 @@ async fn main() -> Result<()> {
     outcome.and(told)
 }
 
-async fn run(cluster: &Cluster, options: &Options, nemesis: &Nemeses, workloads: &[Workload]) -> Result<Figures> {
+async fn run(cluster: &Cluster, options: &Options, nemesis: &Nemeses, workloads: &[Workload]) -> Result<Outcome> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
     let seed = options.seed.unwrap_or(u64::from(now.subsec_nanos()));
     println!("NEMESIS={nemesis} SEED={seed} ROUNDS={}", options.rounds);
@@ -153,34 +158,28 @@ async fn run(cluster: &Cluster, options: &Options, nemesis: &Nemeses, workloads:
         limit: Duration::from_secs(60 * options.minutes),
         directory: options.directory.join(format!("{}-{nemesis}-{seed}", now.as_secs())),
     };
-    let mut found = Figures::default();
-    let outcome = scene("chaos", async |scene| {
-        let outcome = tokio::select! {
-            outcome = campaign::run(scene, &campaign) => outcome,
-            interrupted = interrupted() => interrupted,
+    let mut outcome = None;
+    let left = scene("chaos", async |scene| {
+        let ran = tokio::select! {
+            ran = campaign::run(scene, &campaign, interrupted(1)) => ran,
+            again = interrupted(2) => again.and_then(|()| bail!("interrupted twice")),
         };
         // Before the namespace goes: that takes a cluster that works.
         let healed = heal(cluster).await;
-        found = outcome?;
+        outcome = Some(ran?);
         healed
     })
     .await;
-    // The verdict stands, also where the namespace does not go.
-    if let (Err(error), false) = (&outcome, found.cases.is_empty()) {
-        println!("after the run: {error:#}");
-        return Ok(found);
+    match (outcome, left) {
+        // The verdict stands, also where the namespace does not go.
+        (Some(outcome), left) => {
+            if let Err(error) = left {
+                println!("after the run: {error:#}");
+            }
+            Ok(outcome)
+        }
+        (None, left) => left.and_then(|()| bail!("nothing was seen")),
     }
-    outcome.map(|()| found)
-}
-
-async fn interrupted() -> Result<Figures> {
-    let mut terminated = signal(SignalKind::terminate())?;
-    tokio::select! {
-        result = tokio::signal::ctrl_c() => result?,
-        _ = terminated.recv() => {}
-    }
-    println!("interrupted: repairing what was broken, and removing the namespace");
-    bail!("interrupted")
 }
 
 fn tell(figures: &Figures) -> Result<()> {
