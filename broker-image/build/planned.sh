@@ -17,6 +17,12 @@ answers() { [ "$(hub curl -s -o /dev/null -w '%{http_code}' -u "$2" -X "$3" -H '
 says_handed_over() { grep -q '^entente: handed over 6 queues, 0 not' "$WORK/log1"; }
 not_drained() { [ "$(node_exec 0 rabbitmqctl --quiet eval "rabbit_maintenance:is_being_drained_local_read('$(node_name 1)').")" = false ]; }
 
+# Erlang's time after which a silent node is gone. RabbitMQ takes over that of a node that it calls.
+ticktime() { [ "$(node_exec "$1" rabbitmqctl --quiet eval 'net_kernel:get_net_ticktime().')" = "$2" ]; }
+configure_ticktime() { node_exec "$1" rabbitmqctl --quiet eval "application:set_env(kernel, net_ticktime, $2)." >/dev/null; }
+call_from() { node_exec "$1" rabbitmqctl --quiet eval "rabbit_misc:rpc_call('$(node_name "$2")', erlang, node, [], 5000), net_kernel:get_net_ticktime()."; }
+takes_over() { [ "$(call_from "$1" "$2")" = "$3" ]; }
+
 part_planned() {
   local n
   for n in 0 1 2; do node_start "$n"; done
@@ -34,6 +40,11 @@ part_planned() {
   check "planned: a body without moves is refused" answers 400 "$ADMIN" POST entente/leaders '{}'
   check "planned: closing without a node is refused" answers 400 "$ADMIN" POST entente/connections '{"most": 1}'
   check "planned: closing connections" answers 200 "$ADMIN" POST entente/connections "{\"node\": \"$(node_name 1)\", \"most\": 5}"
+  check "planned: Erlang's time for silent nodes is its own" ticktime 1 60
+  configure_ticktime 0 20
+  check "planned: a configured one is set" until_true 10 ticktime 0 20
+  check "planned: RabbitMQ takes over that of the node it calls" takes_over 0 1 60
+  check "planned: the configured one comes back" until_true 10 ticktime 0 20
   local begin
   begin=$(now_ms)
   node_term 1

@@ -63,14 +63,8 @@ impl Figures {
     pub fn add(&mut self, other: Self) {
         let Self { runs, cases } = other;
         self.runs.extend(runs);
-        for (name, Case { safe, rounds, counts, send_gaps, receive_gaps, restored }) in cases {
-            let case = self.cases.entry(name).or_default();
-            case.safe = safe;
-            case.rounds += rounds;
-            case.counts.add(&counts);
-            case.send_gaps.extend(send_gaps);
-            case.receive_gaps.extend(receive_gaps);
-            case.restored.extend(restored);
+        for (name, case) in cases {
+            self.cases.entry(name).or_default().add(case);
         }
     }
 
@@ -142,6 +136,17 @@ impl Figures {
 }
 
 impl Case {
+    /// Adds another's, which is of the same kind.
+    pub fn add(&mut self, other: Self) {
+        let Self { safe, rounds, counts, send_gaps, receive_gaps, restored } = other;
+        self.safe = safe;
+        self.rounds += rounds;
+        self.counts.add(&counts);
+        self.send_gaps.extend(send_gaps);
+        self.receive_gaps.extend(receive_gaps);
+        self.restored.extend(restored);
+    }
+
     #[allow(clippy::cast_precision_loss)]
     fn duplicated_share(&self) -> f64 {
         if self.counts.received == 0 { 0.0 } else { self.counts.duplicated as f64 / self.counts.received as f64 }

@@ -4,7 +4,7 @@
 //! but these files goes into the verdict (`check`, `gaps`): the checker knows neither the broker nor the faults.
 //!
 //! `plan` says what is sent where, `producer` and `consumer` are the clients, `nemesis` names the kinds of failure, `fault` does and
-//! undoes one (with `disk`, `clock`, `drain`, `without_operator` and `machine`), `heal` undoes whatever a run has left, `redundancy` asks the broker when it is whole again, `campaign` runs rounds of it, `figures` is what is told in the end.
+//! undoes one (with `disk`, `clock`, `drain`, `without_operator` and `machine`), `heal` undoes whatever a run has left, `redundancy` asks the broker when it is whole again, `campaign` runs rounds of it, `figures` is what is told in the end, and `summary` the short form of it.
 
 pub mod campaign;
 pub mod check;
@@ -24,6 +24,7 @@ pub mod nemesis;
 pub mod plan;
 pub mod producer;
 pub mod redundancy;
+pub mod summary;
 pub mod without_operator;
 
 #[cfg(test)]

@@ -7,4 +7,4 @@ start_link() -> supervisor:start_link({local, ?MODULE}, ?MODULE, []).
 
 init([]) ->
     {ok, {#{strategy => one_for_one, intensity => 5, period => 10},
-          [#{id => rabbit_entente_refusals, start => {rabbit_entente_refusals, start_link, []}}]}}.
+          [#{id => Module, start => {Module, start_link, []}} || Module <- [rabbit_entente_refusals, rabbit_entente_ticktime]]}}.

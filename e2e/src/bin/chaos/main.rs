@@ -11,6 +11,7 @@ use entente_e2e::chaos::figures::Figures;
 use entente_e2e::chaos::heal::heal;
 use entente_e2e::chaos::nemesis::{Nemeses, Nemesis};
 use entente_e2e::chaos::plan::Workload;
+use entente_e2e::chaos::summary;
 use entente_e2e::cluster::Cluster;
 use entente_e2e::interrupt::interrupted;
 use entente_e2e::scene::scene;
@@ -118,6 +119,7 @@ async fn main() -> Result<()> {
         for file in files {
             figures.add(Figures::read(&file)?);
         }
+        println!("\n{}", summary::by_nemesis(&figures));
         return tell(&figures);
     }
     let nemeses = if options.nemesis == "all" { Nemesis::ALL.map(Nemeses::from).to_vec() } else { parsed(&options.nemesis)? };

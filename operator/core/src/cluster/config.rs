@@ -21,6 +21,11 @@ pub const ADMIN_DIRECTORY: &str = "/etc/entente/admin";
 pub const TICKS: RangeInclusive<u64> = 500..=60_000;
 const TICK: u64 = 1_000;
 
+/// After so many seconds, and a quarter more or less, a node that says nothing is gone for the others. With Erlang's own 60 s a single active
+/// consumer on a node that stood still for a minute kept its place, and its queue, for as long; with 15 s for 19 s. Much less would take a
+/// machine that is moved or swaps for dead. Nodes say something every second, so that some may have another value for a while.
+const NET_TICKTIME: u64 = 15;
+
 /// Settings without a name in `rabbitmq.conf`, as Erlang terms.
 ///
 /// Depth of a quorum queue is published each tick. RabbitMQ's own 5 s would make the autoscaler act on what was.
@@ -28,7 +33,7 @@ pub fn advanced(broker: &Broker) -> String {
     // Another one is refused before.
     let declared = broker.spec.quorum_tick_interval.as_ref().and_then(|tick| tick.as_millis().ok());
     let tick = declared.unwrap_or(TICK).clamp(*TICKS.start(), *TICKS.end());
-    format!("[{{rabbit, [{{quorum_tick_interval, {tick}}}]}}].\n")
+    format!("[{{kernel, [{{net_ticktime, {NET_TICKTIME}}}]}},\n {{rabbit, [{{quorum_tick_interval, {tick}}}]}}].\n")
 }
 
 /// Lines of `rabbitmq.conf`, without `spec.additionalConfig`. `storage` is the size that volumes were made with.
