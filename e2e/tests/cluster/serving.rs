@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use entente_crds::broker::Failover;
+use entente_e2e::chaos::machine;
 use entente_e2e::cluster::{Cluster, SYSTEM};
 use entente_e2e::planned;
 use entente_e2e::process::BrokerProcess;
@@ -104,5 +105,22 @@ async fn each_node_is_in_a_zone_of_its_own() -> Result<()> {
     let of = |pod: &Pod| pod.spec.as_ref()?.node_name.as_ref().and_then(|machine| all.get(machine)).cloned().flatten();
     let taken: BTreeSet<_> = nodes.iter().filter_map(of).collect();
     ensure!(nodes.len() == 3 && taken.len() == 3, "{taken:?} of {all:?}");
+    Ok(())
+}
+
+/// Nodes lose it as soon as they call one that has another: the first of a rolling restart would have what the last one had.
+#[tokio::test]
+async fn every_node_gives_a_silent_one_up_after_15_seconds() -> Result<()> {
+    let cluster = Cluster::connect().await?;
+    for pod in cluster.broker_pods().await? {
+        let name = pod.name_any();
+        holds(&format!("{name} has the configured net_ticktime"), seconds(10), async || {
+            let told =
+                machine::execute(SYSTEM, &name, &["rabbitmqctl", "--quiet", "eval", "net_kernel:get_net_ticktime()."]).await?;
+            ensure!(told.trim() == "15", "{told}");
+            Ok(true)
+        })
+        .await?;
+    }
     Ok(())
 }
