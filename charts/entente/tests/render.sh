@@ -232,24 +232,6 @@ admission() {
   check "without admission nothing of it is there" '[.. | strings | select(test("admission"; "i"))] == []'
 }
 
-finalizers() {
-  local version policy='one("MutatingAdmissionPolicy")'
-  for version in v1beta1 v1; do
-    render --api-versions "admissionregistration.k8s.io/$version/MutatingAdmissionPolicy"
-    check "the API server puts the finalizer on objects ($version)" \
-      "$policy | .apiVersion == \"admissionregistration.k8s.io/$version\" and ([.. | strings | select(test(\"entente.dev/broker-objects\"))] | length) == 2"
-  done
-  check "only on what is made, and not on what has none or is large" \
-    "($policy.spec.matchConstraints.resourceRules) as \$r | (\$r | length) == 1 and \$r[0].operations == [\"CREATE\"]
-     and ((named(\"ClusterRole\"; \"entente-operator\").rules[0].resources) - \$r[0].resources) == [\"brokers\", \"servicecontracts\"]"
-  check "an object without it is admitted" "$policy.spec.failurePolicy == \"Ignore\""
-  check "the policy is bound" "one(\"MutatingAdmissionPolicyBinding\").spec.policyName == $policy.metadata.name"
-  render --api-versions admissionregistration.k8s.io/v1/MutatingAdmissionPolicy --set finalizers.byPolicy=false
-  check "not where it is not wanted" 'map(.kind | select(test("Mutating"))) == []'
-  render
-  check "nor where the API server does not know it" 'map(.kind | select(test("Mutating"))) == []'
-}
-
 keda() {
   render --set keda.enabled=true
   check "KEDA asks by a Service that leads to the port" \
@@ -328,7 +310,6 @@ crds_are_those_of_the_types
 defaults
 values
 admission
-finalizers
 keda
 dashboard
 refusals

@@ -13,7 +13,6 @@ start_apiserver() {
   local p=$STATE/pki
   # The two default tolerations: pods leave a node that is cut off after 20 s, not after 5 min.
   # One audit file without rotation: tests count lines in it.
-  # MutatingAdmissionPolicies, which Kubernetes has by default from 1.36 on.
   spawn apiserver control-plane "$K" kube-apiserver \
     --etcd-servers=http://127.0.0.1:2379 --bind-address=0.0.0.0 --advertise-address="$NODE_NET.1" --secure-port=6443 \
     --service-cluster-ip-range="$SERVICE_CIDR" --allow-privileged=true \
@@ -29,8 +28,7 @@ start_apiserver() {
     --proxy-client-cert-file="$p/front-proxy.crt" --proxy-client-key-file="$p/front-proxy.key" \
     --default-not-ready-toleration-seconds=20 --default-unreachable-toleration-seconds=20 \
     --audit-policy-file="$STATE/audit-policy.yaml" --audit-log-path="$STATE/log/audit.log" \
-    --audit-log-maxsize=2000 --audit-log-maxbackup=1 \
-    --feature-gates=MutatingAdmissionPolicy=true --runtime-config=admissionregistration.k8s.io/v1beta1=true
+    --audit-log-maxsize=2000 --audit-log-maxbackup=1
 }
 
 start_controllers() {

@@ -17,7 +17,6 @@ mod evolution;
 mod example;
 mod external;
 mod filters;
-mod finalizers;
 mod foreign;
 mod keda;
 mod mqtt;

@@ -206,7 +206,7 @@ impl Visit<'_> {
         if let Err(error) = self.know().await {
             return self.halted(&client, self.failure(&client, &error).await).await;
         }
-        // The finalizer stands before the first write to the broker, see the other objects' visit.
+        // The finalizer stands before the first write to the broker, and only then: what was never made holds nothing up.
         if !writes::is_held(&client) {
             let status = client.status.take();
             client = writes::add_finalizer(self.ctx, &client).await?;

@@ -174,12 +174,10 @@ impl<K: Kind> Visit<'_, K> {
         if let Err(error) = self.link.know(self.host).await {
             return self.fail(&object, &error).await;
         }
-        let is_held = writes::is_held(&object);
-        let is_new = !is_held || object.last_status().is_none();
+        // The finalizer stands before the first write to the broker, and only then: what was never made holds nothing up.
+        let is_new = !writes::is_held(&object);
         let awaited = is_new.then(|| self.ctx.activity.begin());
-        // The finalizer stands before the first write to the broker. Where the API server does not put it there, it comes now, and no
-        // sooner: what was never made holds nothing up.
-        if !is_held {
+        if is_new {
             let status = object.last_status().cloned();
             object = writes::add_finalizer(self.ctx, &object).await?;
             object.set_last_status(status);
