@@ -128,6 +128,9 @@ node_exec() {
     HOME=/tmp/rabbitmq LANG=C.UTF-8 PATH=/opt/rabbitmq/sbin:/opt/erlang/bin:/usr/sbin:/usr/bin:/sbin:/bin "$@"
 }
 
+# eval_on N EXPRESSION: has RabbitMQ evaluate Erlang.
+eval_on() { node_exec "$1" rabbitmqctl --quiet eval "$2"; }
+
 # api N METHOD PATH [BODY]: prints the answer; fails on a status of 400 or more.
 api() {
   local n=$1 method=$2 path=$3

@@ -15,12 +15,12 @@ move_to() {
 
 answers() { [ "$(hub curl -s -o /dev/null -w '%{http_code}' -u "$2" -X "$3" -H 'content-type: application/json' --data "$5" "http://$(node_ip 0):15672/api/$4")" = "$1" ]; }
 says_handed_over() { grep -q '^entente: handed over 6 queues, 0 not' "$WORK/log1"; }
-not_drained() { [ "$(node_exec 0 rabbitmqctl --quiet eval "rabbit_maintenance:is_being_drained_local_read('$(node_name 1)').")" = false ]; }
+not_drained() { [ "$(eval_on 0 "rabbit_maintenance:is_being_drained_local_read('$(node_name 1)').")" = false ]; }
 
 # Erlang's time after which a silent node is gone. RabbitMQ takes over that of a node that it calls.
-ticktime() { [ "$(node_exec "$1" rabbitmqctl --quiet eval 'net_kernel:get_net_ticktime().')" = "$2" ]; }
-configure_ticktime() { node_exec "$1" rabbitmqctl --quiet eval "application:set_env(kernel, net_ticktime, $2)." >/dev/null; }
-call_from() { node_exec "$1" rabbitmqctl --quiet eval "rabbit_misc:rpc_call('$(node_name "$2")', erlang, node, [], 5000), net_kernel:get_net_ticktime()."; }
+ticktime() { [ "$(eval_on "$1" 'net_kernel:get_net_ticktime().')" = "$2" ]; }
+configure_ticktime() { eval_on "$1" "application:set_env(kernel, net_ticktime, $2)." >/dev/null; }
+call_from() { eval_on "$1" "rabbit_misc:rpc_call('$(node_name "$2")', erlang, node, [], 5000), net_kernel:get_net_ticktime()."; }
 takes_over() { [ "$(call_from "$1" "$2")" = "$3" ]; }
 
 part_planned() {

@@ -36,7 +36,7 @@ part_removal() {
   check "what makes no sense is refused" answers 400 "$ADMIN" POST entente/members '{"changes": [{"vhost": "go", "queue": "q", "node": "rabbit@nowhere", "change": "add"}]}'
   check "only an administrator removes" answers 401 nobody:x POST entente/removal '{}'
   check "it goes for good" until_true 20 change q 2 remove
-  node_exec 2 rabbitmqctl --quiet eval 'application:set_env(rabbitmq_entente_nodes, stopped_for, 8000).' >/dev/null
+  eval_on 2 'application:set_env(rabbitmq_entente_nodes, stopped_for, 8000).' >/dev/null
   # Asked of the node itself: the Service may lead there.
   check "it stops" removal_says 2 2 stopping
   check "and is forgotten" until_true 30 removal_says 0 2 gone

@@ -9,7 +9,6 @@ client() {
   node_exec "$n" sh -c 'cat >/tmp/sql.escript' <"$HERE/sql.escript"
   node_exec "$n" ERL_LIBS=/opt/rabbitmq/plugins escript /tmp/sql.escript "$@"
 }
-eval_on() { node_exec "$1" rabbitmqctl --quiet eval "$2"; }
 
 # bind_to SOURCE q|e DESTINATION [ARGUMENTS]
 bind_to() { api 0 POST "bindings/%2F/e/$1/$2/$3" "{\"routing_key\": \"\", \"arguments\": ${4:-{\}}}"; }

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim};
 use kube::Api;
 use kube::api::DeleteParams;
 
-use super::machine::{execute, signal};
+use super::machine::{evaluate, signal};
 use super::redundancy::{self, BrokerNode};
 use crate::cluster::{Cluster, SYSTEM};
 use crate::wait::holds;
@@ -33,12 +33,12 @@ const DAMAGED: usize = 64;
 
 /// The node says that its disk is full.
 pub async fn is_full(pod: &str) -> Result<()> {
-    execute(SYSTEM, pod, &["rabbitmqctl", "-q", "eval", DISK_IS_FULL]).await.map(drop)
+    evaluate(pod, DISK_IS_FULL).await.map(drop)
 }
 
 /// It no longer does.
 pub async fn has_room(pod: &str) -> Result<()> {
-    execute(SYSTEM, pod, &["rabbitmqctl", "-q", "eval", DISK_AS_CONFIGURED]).await.map(drop)
+    evaluate(pod, DISK_AS_CONFIGURED).await.map(drop)
 }
 
 fn claims(cluster: &Cluster) -> Api<PersistentVolumeClaim> {

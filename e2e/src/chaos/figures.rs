@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::check::Counts;
-use super::gaps::rank;
+use super::gaps::ranks;
 
 /// Unavailability that clients may see when a leader's node is killed.
 const BAR: &str = "<= 2000";
@@ -156,7 +156,6 @@ impl Case {
     fn metrics(&self, name: &str) -> Vec<(&'static str, &'static str, f64, &'static str)> {
         let count = |number: u64| number as f64;
         let gap = if name.starts_with("kill ") && self.safe { BAR } else { "" };
-        let milliseconds = |times: &[u64], share: f64| rank(&sorted(times), share) as f64 / 1_000.0;
         let Counts { acked, unknown, lost, phantom, corrupt, most_deliveries, reordered, reappeared, recovered, early, .. } =
             self.counts;
         let mut metrics = vec![
@@ -188,9 +187,10 @@ impl Case {
             ),
         ];
         // No failure was felt: nothing was measured, which zero would hide.
-        for (times, names, bar) in times.into_iter().filter(|(times, ..)| !times.is_empty()) {
-            for (metric, share) in names.into_iter().zip(SHARES) {
-                metrics.push((metric, "ms", milliseconds(times, share), if metric.ends_with("p99_ms") { bar } else { "" }));
+        for (times, names, bar) in times {
+            for (metric, time) in names.into_iter().zip(ranks(times, SHARES).into_iter().flatten()) {
+                let bar = if metric.ends_with("p99_ms") { bar } else { "" };
+                metrics.push((metric, "ms", time as f64 / 1_000.0, bar));
             }
         }
         metrics
@@ -199,20 +199,11 @@ impl Case {
 
 const SHARES: [f64; 4] = [0.5, 0.95, 0.99, 1.0];
 
-fn sorted(times: &[u64]) -> Vec<u64> {
-    let mut times = times.to_vec();
-    times.sort_unstable();
-    times
-}
-
 #[allow(clippy::cast_precision_loss)]
 fn quantiles(times: &[u64], unit: u64) -> String {
-    if times.is_empty() {
-        return "-".to_owned();
-    }
-    let times = sorted(times);
     let decimals = usize::from(unit >= 1_000_000);
-    SHARES.map(|share| format!("{:.decimals$}", rank(&times, share) as f64 / unit as f64)).join("/")
+    let told = ranks(times, SHARES).map(|ranks| ranks.map(|time| format!("{:.decimals$}", time as f64 / unit as f64)).join("/"));
+    told.unwrap_or_else(|| "-".to_owned())
 }
 
 #[cfg(test)]

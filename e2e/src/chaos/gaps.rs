@@ -35,6 +35,13 @@ pub fn rank(sorted: &[u64], share: f64) -> u64 {
     sorted.get(index.saturating_sub(1)).copied().unwrap_or_default()
 }
 
+/// The ranks of times in any order, for each share; none of nothing.
+pub fn ranks<const N: usize>(times: &[u64], shares: [f64; N]) -> Option<[u64; N]> {
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable();
+    (!sorted.is_empty()).then(|| shares.map(|share| rank(&sorted, share)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::history::Identity;
@@ -72,5 +79,7 @@ mod tests {
         assert_eq!((rank(&all, 0.5), rank(&all, 0.95), rank(&all, 0.99), rank(&all, 1.0)), (100, 190, 198, 200));
         assert_eq!(rank(&[], 0.5), 0);
         assert_eq!(rank(&[7], 0.01), 7);
+        assert_eq!(ranks(&[3, 1, 2], [0.5, 1.0]), Some([2, 3]));
+        assert_eq!(ranks(&[], [0.5]), None);
     }
 }

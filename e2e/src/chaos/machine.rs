@@ -8,6 +8,8 @@ use anyhow::{Context, Result, bail, ensure};
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use crate::cluster::SYSTEM;
+
 /// No script takes longer unless it hangs.
 const SCRIPT: Duration = Duration::from_secs(150);
 
@@ -45,6 +47,11 @@ pub async fn script(name: &str, arguments: &[&str]) -> Result<String> {
 pub async fn execute(namespace: &str, pod: &str, command: &[&str]) -> Result<String> {
     let arguments = [&["-n", namespace, "exec", pod, "--"], command].concat();
     kubectl(&arguments, Duration::from_secs(30)).await
+}
+
+/// Has RabbitMQ in a Broker's pod evaluate an Erlang expression, and returns what it says.
+pub async fn evaluate(pod: &str, expression: &str) -> Result<String> {
+    execute(SYSTEM, pod, &["rabbitmqctl", "--quiet", "eval", expression]).await
 }
 
 /// Runs kubectl.

@@ -78,7 +78,7 @@ pub async fn lead(scene: &Scene, node: &BrokerNode) -> Result<()> {
          amqqueue:get_type(Q) =:= rabbit_quorum_queue].",
         scene.namespace
     );
-    machine::execute(SYSTEM, &node.pod, &["rabbitmqctl", "--quiet", "eval", &expression]).await.map(drop)
+    machine::evaluate(&node.pod, &expression).await.map(drop)
 }
 
 /// Waits until every member of every queue is there, and has on its disk all that was committed when it was first seen to be.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::figures::{Case, Figures};
-use super::gaps::rank;
+use super::gaps::ranks;
 
 /// One line for each nemesis. Times are p50 / p99 / max in seconds. Workloads that must lose something are left out.
 pub fn by_nemesis(figures: &Figures) -> String {
@@ -30,9 +30,9 @@ pub fn by_nemesis(figures: &Figures) -> String {
             thousands(counts.acked),
             counts.lost,
             counts.duplicated,
-            quantiles(all.send_gaps, 2),
-            quantiles(all.receive_gaps, 2),
-            quantiles(all.restored, 1),
+            quantiles(&all.send_gaps, 2),
+            quantiles(&all.receive_gaps, 2),
+            quantiles(&all.restored, 1),
         );
     }
     text
@@ -46,12 +46,10 @@ fn thousands(number: u64) -> String {
 }
 
 #[allow(clippy::cast_precision_loss)]
-fn quantiles(mut times: Vec<u64>, decimals: usize) -> String {
-    if times.is_empty() {
-        return "–".to_owned();
-    }
-    times.sort_unstable();
-    [0.5, 0.99, 1.0].map(|share| format!("{:.decimals$}", rank(&times, share) as f64 / 1_000_000.0)).join(" / ")
+fn quantiles(times: &[u64], decimals: usize) -> String {
+    let told = ranks(times, [0.5, 0.99, 1.0]);
+    let told = told.map(|ranks| ranks.map(|time| format!("{:.decimals$}", time as f64 / 1_000_000.0)).join(" / "));
+    told.unwrap_or_else(|| "–".to_owned())
 }
 
 #[cfg(test)]

@@ -36,10 +36,11 @@ async fn i1_nodes_come_and_go_and_queues_take_their_members_along() -> Result<()
             scene.create_ready(&name, json!({"deletionPolicy": "Delete"})).await?;
             amqp::send(&scene.broker, &scene.namespace, &name, 20).await?;
         }
-        let outcome = match grow_and_shrink(scene).await {
-            Ok(()) => shrink_to_one_and_grow(scene).await,
-            failed => failed,
+        let outcome = async {
+            grow_and_shrink(scene).await?;
+            shrink_to_one_and_grow(scene).await
         };
+        let outcome = outcome.await;
         // Others need it as it was.
         planned::resize(&scene.cluster, 3).await?;
         planned::resized(&scene.cluster, 3).await?;

@@ -115,8 +115,7 @@ async fn every_node_gives_a_silent_one_up_after_15_seconds() -> Result<()> {
     for pod in cluster.broker_pods().await? {
         let name = pod.name_any();
         holds(&format!("{name} has the configured net_ticktime"), seconds(10), async || {
-            let told =
-                machine::execute(SYSTEM, &name, &["rabbitmqctl", "--quiet", "eval", "net_kernel:get_net_ticktime()."]).await?;
+            let told = machine::evaluate(&name, "net_kernel:get_net_ticktime().").await?;
             ensure!(told.trim() == "15", "{told}");
             Ok(true)
         })

@@ -32,7 +32,7 @@ struct Options {
     queues: usize,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, ValueEnum)]
 enum Case {
     /// The broker's own time for a queue.
     Alone,
