@@ -342,5 +342,4 @@ where
 }
 
 #[cfg(test)]
-#[path = "controller_tests.rs"]
 mod tests;

@@ -1,0 +1,5 @@
+mod external;
+mod objects;
+mod secrets;
+mod work;
+mod world;
