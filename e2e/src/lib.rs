@@ -20,6 +20,7 @@ pub mod operator;
 pub mod planned;
 pub mod process;
 pub mod queue;
+pub mod ranks;
 pub mod report;
 pub mod retyped;
 pub mod scaled;

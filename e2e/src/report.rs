@@ -1,7 +1,5 @@
 //! What a benchmark measured: a table for people, JSON for machines.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
@@ -55,26 +53,5 @@ impl Report {
             .with_context(|| format!("{file} cannot be written"))?;
         println!("\n{file}");
         Ok(())
-    }
-}
-
-/// Nearest rank: the smallest value that at least this share does not exceed.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-pub fn rank(sorted: &[Duration], share: f64) -> Duration {
-    let index = ((sorted.len() as f64) * share).ceil() as usize;
-    sorted.get(index.saturating_sub(1)).copied().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nearest_rank() {
-        let all: Vec<Duration> = (1..=200).map(Duration::from_millis).collect();
-        assert_eq!(rank(&all, 0.5), Duration::from_millis(100));
-        assert_eq!(rank(&all, 0.99), Duration::from_millis(198));
-        assert_eq!(rank(&all, 1.0), Duration::from_millis(200));
-        assert_eq!(rank(&[], 0.5), Duration::ZERO);
     }
 }

@@ -82,6 +82,14 @@ impl Fault {
         }
     }
 
+    /// Kills the operator that leads, in the middle of planned work, where that is what this is about.
+    async fn kill_operator(&self, cluster: &Cluster) -> Result<()> {
+        match self.nemesis {
+            Nemesis::RollingOperator | Nemesis::ScaleOperator => operator::kill_leader(cluster).await.map(drop),
+            _ => Ok(()),
+        }
+    }
+
     async fn node(&self, command: &str) -> Result<()> {
         script("node.sh", &[command, number_of(&self.victim.machine)?]).await.map(drop)
     }
@@ -99,22 +107,16 @@ impl Fault {
         let asked = || asked.context("nothing was asked for");
         match self.nemesis {
             Nemesis::Switchover => planned::switched(&scene.cluster, asked()?).await.map(drop),
-            Nemesis::Rolling => planned::restarted(&scene.cluster, asked()?).await.map(drop),
-            Nemesis::RollingOperator => {
-                operator::kill_leader(&scene.cluster).await?;
+            Nemesis::Rolling | Nemesis::RollingOperator => {
+                self.kill_operator(&scene.cluster).await?;
                 planned::restarted(&scene.cluster, asked()?).await.map(drop)
             }
-            Nemesis::Scale => {
-                planned::resized(&scene.cluster, MORE_NODES).await?;
-                planned::resize(&scene.cluster, NODES).await?;
-                planned::resized(&scene.cluster, NODES).await.map(drop)
-            }
-            Nemesis::ScaleOperator => {
-                operator::kill_leader(&scene.cluster).await?;
+            Nemesis::Scale | Nemesis::ScaleOperator => {
+                self.kill_operator(&scene.cluster).await?;
                 planned::resized(&scene.cluster, MORE_NODES).await?;
                 planned::resize(&scene.cluster, NODES).await?;
                 tokio::time::sleep(self.lasts).await;
-                operator::kill_leader(&scene.cluster).await?;
+                self.kill_operator(&scene.cluster).await?;
                 planned::resized(&scene.cluster, NODES).await.map(drop)
             }
             Nemesis::Kill | Nemesis::KillTwo | Nemesis::KillAll | Nemesis::Operator => Ok(()),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::check::Counts;
-use super::gaps::ranks;
+use crate::ranks::ranks;
 
 /// Unavailability that clients may see when a leader's node is killed.
 const BAR: &str = "<= 2000";

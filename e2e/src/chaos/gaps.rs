@@ -28,20 +28,6 @@ pub fn longest(entries: &[Entry], success: Event, window: Window) -> u64 {
     longest.max(window.to.saturating_sub(last.unwrap_or(window.from)))
 }
 
-/// Nearest rank of a sorted list: the smallest value that at least this share does not exceed. Zero of nothing.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-pub fn rank(sorted: &[u64], share: f64) -> u64 {
-    let index = ((sorted.len() as f64) * share).ceil() as usize;
-    sorted.get(index.saturating_sub(1)).copied().unwrap_or_default()
-}
-
-/// The ranks of times in any order, for each share; none of nothing.
-pub fn ranks<const N: usize>(times: &[u64], shares: [f64; N]) -> Option<[u64; N]> {
-    let mut sorted = times.to_vec();
-    sorted.sort_unstable();
-    (!sorted.is_empty()).then(|| shares.map(|share| rank(&sorted, share)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::history::Identity;
@@ -71,15 +57,5 @@ mod tests {
         assert_eq!(longest(&oks(&[90, 110]), Event::Ok, window), 890);
         assert_eq!(longest(&[], Event::Ok, window), 900);
         assert_eq!(longest(&oks(&[90, 110, 120]), Event::Received, window), 900);
-    }
-
-    #[test]
-    fn nearest_rank() {
-        let all: Vec<u64> = (1..=200).collect();
-        assert_eq!((rank(&all, 0.5), rank(&all, 0.95), rank(&all, 0.99), rank(&all, 1.0)), (100, 190, 198, 200));
-        assert_eq!(rank(&[], 0.5), 0);
-        assert_eq!(rank(&[7], 0.01), 7);
-        assert_eq!(ranks(&[3, 1, 2], [0.5, 1.0]), Some([2, 3]));
-        assert_eq!(ranks(&[], [0.5]), None);
     }
 }

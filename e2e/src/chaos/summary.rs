@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::figures::{Case, Figures};
-use super::gaps::ranks;
+use crate::ranks::ranks;
 
 /// One line for each nemesis. Times are p50 / p99 / max in seconds. Workloads that must lose something are left out.
 pub fn by_nemesis(figures: &Figures) -> String {

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use entente_e2e::chance::{Chance, seed};
-use entente_e2e::report::{Report, rank};
+use entente_e2e::ranks::rank;
+use entente_e2e::report::Report;
 use entente_e2e::scaled::{Consumers, WORK};
 use entente_e2e::scene::scene;
 use entente_e2e::wait::{seconds, until};

@@ -10,8 +10,8 @@ use entente_core::topology::plan::Action;
 use entente_e2e::scene::Scene;
 use futures::{StreamExt, TryStreamExt, stream};
 
+use entente_e2e::ranks::rank;
 use entente_e2e::report::Report;
-use entente_e2e::report::rank;
 
 /// Declarations at once: as many as the operator has under way at one Broker.
 const AT_ONCE: usize = 8;

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use entente_e2e::report::{Report, rank};
+use entente_e2e::ranks::rank;
+use entente_e2e::report::Report;
 use entente_e2e::scene::Scene;
 use entente_e2e::wait::seconds;
 use serde_json::json;
