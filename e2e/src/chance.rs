@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 /// With this in the environment the choices of a run are repeated.
 const SEED: &str = "ENTENTE_E2E_SEED";
@@ -34,8 +34,9 @@ impl Chance {
         (mixed ^ (mixed >> 31)) % bound
     }
 
-    /// One of these.
+    /// One of so many. Fails where there is none.
     pub fn index(&mut self, length: usize) -> Result<usize> {
+        ensure!(length > 0, "there is nothing to choose from");
         Ok(usize::try_from(self.below(u64::try_from(length)?))?)
     }
 
@@ -67,6 +68,12 @@ mod tests {
         assert_eq!(choices(7), choices(7));
         assert_ne!(choices(7), choices(8));
         assert!(choices(0).iter().all(|number| *number < 1_000));
+    }
+
+    #[test]
+    fn of_nothing_nothing_is_chosen() {
+        assert!(Chance::of(1).index(0).is_err());
+        assert_eq!(Chance::of(1).index(1).unwrap(), 0);
     }
 
     #[test]

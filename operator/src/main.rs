@@ -1,5 +1,6 @@
 //! The Entente operator.
 
+use std::io::{Write, stdout};
 use std::os::unix::process::CommandExt;
 
 use clap::Parser;
@@ -22,10 +23,7 @@ async fn main() -> anyhow::Result<()> {
             }
         },
         Command::Crds { command: CrdsCommand::Apply } => crds::apply(kube::Client::try_default().await?).await,
-        Command::Crds { command: CrdsCommand::Print } => {
-            print!("{}", crds::yaml()?);
-            Ok(())
-        }
+        Command::Crds { command: CrdsCommand::Print } => Ok(stdout().write_all(crds::yaml()?.as_bytes())?),
     }
 }
 

@@ -212,8 +212,13 @@ async fn whole(scene: &Scene, plans: &[Plan], limit: Duration) -> Result<()> {
 
 /// The seed's choice among the nodes that can be struck and are not yet; with a classic queue the one that has it comes first.
 async fn choose(scene: &Scene, nemesis: Nemesis, plans: &[Plan], struck: &[&str], chance: &mut Chance) -> Result<BrokerNode> {
-    let mut nodes = redundancy::nodes(&scene.cluster).await?;
-    nodes.retain(|node| nemesis.can_strike(node) && !struck.contains(&node.pod.as_str()));
+    // After a failure that lasted, Kubernetes may be about to replace a pod: it is waited for.
+    let (mut nodes, _) = until("a node of the Broker that can be struck", PATIENCE, async || {
+        let mut nodes = redundancy::nodes(&scene.cluster).await?;
+        nodes.retain(|node| nemesis.can_strike(node) && !struck.contains(&node.pod.as_str()));
+        anyhow::Ok((!nodes.is_empty()).then_some(nodes))
+    })
+    .await?;
     if let (Some(plan), true) = (plans.iter().find(|plan| !plan.workload.is_safe()), struck.is_empty()) {
         let leaders = redundancy::leaders(scene).await?;
         let queue = &plan.destinations.first().context("no destination")?.queue;
@@ -222,7 +227,7 @@ async fn choose(scene: &Scene, nemesis: Nemesis, plans: &[Plan], struck: &[&str]
         ensure!(!nodes.is_empty(), "{nemesis} cannot strike {holder}, which has the classic queue");
     }
     let index = chance.index(nodes.len())?;
-    nodes.get(index).cloned().with_context(|| format!("{nemesis} can strike no node of the Broker"))
+    nodes.get(index).cloned().context("a node")
 }
 
 /// So that every workload feels the failure. A queue that does not follow is left out of the gaps.

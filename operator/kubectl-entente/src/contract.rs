@@ -67,20 +67,17 @@ pub struct Summary {
 pub fn check(arguments: &Check) -> Outcome {
     let pairs = match files::pairs(&arguments.old, &arguments.new, arguments.format.is_some()) {
         Ok(pairs) => pairs,
-        Err(error) => {
-            eprintln!("error: {}", output::plain(&error));
-            return Outcome::Unusable;
-        }
+        Err(error) => return output::fail(&error),
     };
     let contracts: Vec<Checked> = pairs.iter().map(|pair| checked(pair, arguments)).collect();
     let outcome = contracts.iter().map(|contract| contract.state.outcome()).max().unwrap_or(Outcome::Yes);
     let compatible = outcome == Outcome::Yes;
     let summary = Summary { compatible, direction: arguments.direction.into(), policy: arguments.policy.into(), contracts };
-    match arguments.output {
-        Output::Human => output::human(&summary),
-        Output::Json => output::json(&summary),
-    }
-    outcome
+    let text = match arguments.output {
+        Output::Human => Ok(output::human(&summary)),
+        Output::Json => serde_json::to_string_pretty(&summary),
+    };
+    text.map_or_else(|error| output::fail(&error.to_string()), |text| output::say(&text, outcome))
 }
 
 fn checked(pair: &Pair, arguments: &Check) -> Checked {

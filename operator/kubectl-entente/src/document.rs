@@ -14,22 +14,13 @@ use serde_json::Value;
 
 use crate::Outcome;
 use crate::arguments::{Document, DocumentFormat, DocumentOutput};
-use crate::output::plain;
+use crate::output::{fail, say};
 
 /// Most bytes of a file: an object of Kubernetes has at most 1.5 MiB, and its ConfigMaps may be beside it.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 pub fn document(arguments: &Document) -> Outcome {
-    match made(arguments) {
-        Ok(text) => {
-            println!("{}", text.trim_end());
-            Outcome::Yes
-        }
-        Err(error) => {
-            eprintln!("error: {}", plain(&error));
-            Outcome::Unusable
-        }
-    }
+    made(arguments).map_or_else(|error| fail(&error), |text| say(text.trim_end(), Outcome::Yes))
 }
 
 fn made(arguments: &Document) -> Result<String, String> {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::Outcome;
 use crate::arguments::Test;
-use crate::output::plain;
+use crate::output::{fail, plain, say};
 
 /// Most bytes of a message. A filter does not see the body.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -34,29 +34,16 @@ pub fn test(arguments: &Test) -> Outcome {
         }
     };
     let Some(path) = &arguments.message else {
-        println!("valid");
-        return Outcome::Yes;
+        return say("valid", Outcome::Yes);
     };
     let message = match read(path) {
         Ok(message) => message,
-        Err(error) => {
-            eprintln!("error: {}: {}", plain(&path.display().to_string()), plain(&error));
-            return Outcome::Unusable;
-        }
+        Err(error) => return fail(&format!("{}: {error}", path.display())),
     };
     match expression.evaluate(&message, Timestamp::now()) {
-        Truth::True => {
-            println!("matches");
-            Outcome::Yes
-        }
-        Truth::False => {
-            println!("does not match");
-            Outcome::No
-        }
-        Truth::Unknown => {
-            println!("unknown: a property is missing or of another type; the message is not delivered");
-            Outcome::No
-        }
+        Truth::True => say("matches", Outcome::Yes),
+        Truth::False => say("does not match", Outcome::No),
+        Truth::Unknown => say("unknown: a property is missing or of another type; the message is not delivered", Outcome::No),
     }
 }
 

@@ -1,9 +1,11 @@
 //! What is printed.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::{self, ErrorKind, Write as _};
 
 use entente_core::contract::{Change, Effect, Report, Way};
 
+use crate::Outcome;
 use crate::contract::{Checked, State, Summary};
 
 /// A text without what would steer a terminal: schemas are written by others.
@@ -16,14 +18,25 @@ fn line(text: &str) -> String {
     plain(text).replace('\n', "\u{fffd}")
 }
 
-pub fn json(summary: &Summary) {
-    match serde_json::to_string_pretty(summary) {
-        Ok(text) => println!("{text}"),
-        Err(error) => eprintln!("error: {error}"),
+/// Prints what was asked for. A reader that has had enough, as `head` has, changes nothing; where it cannot be written, as on a disk
+/// that is full, nothing was answered.
+pub fn say(text: &str, outcome: Outcome) -> Outcome {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => fail(&format!("the output cannot be written: {error}")),
+        _ => outcome,
     }
 }
 
-pub fn human(summary: &Summary) {
+/// Says why there is no answer.
+pub fn fail(error: &str) -> Outcome {
+    // There is nowhere else to say that this failed.
+    let _ = writeln!(io::stderr(), "error: {}", plain(error));
+    Outcome::Unusable
+}
+
+/// The result of `contract check`, for people.
+pub fn human(summary: &Summary) -> String {
     let mut text = String::new();
     for contract in &summary.contracts {
         // Writing to a String does not fail.
@@ -46,7 +59,7 @@ pub fn human(summary: &Summary) {
         let _ = write!(text, ", {unusable} unusable");
     }
     let _ = write!(text, " ({direction}, {policy})");
-    println!("{}", plain(&text));
+    plain(&text)
 }
 
 fn one(text: &mut String, contract: &Checked) -> std::fmt::Result {

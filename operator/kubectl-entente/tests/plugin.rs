@@ -85,6 +85,31 @@ fn incompatible_ends_with_1_and_says_what_to_do() {
     assert_eq!(run(&["contract", "check", &old, &new, "--direction", "forward"]).code, 0);
 }
 
+/// Runs it with a standard output that nobody reads, or that takes nothing.
+fn run_into(out: Stdio, arguments: &[&str]) -> Ended {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-entente"));
+    ended(command.args(arguments).stdout(out).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap())
+}
+
+#[test]
+fn a_reader_that_has_had_enough_changes_nothing() {
+    let at = directory("enough");
+    let (old, new) = (write(&at.join("1.json"), V2), write(&at.join("2.json"), V3));
+    for (arguments, code) in [(vec!["contract", "check", &old, &new], 1), (vec!["filter", "test", "a > 1"], 0)] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ended = run_into(writer.into(), &arguments);
+        assert_eq!((ended.code, ended.err.as_str()), (code, ""), "{arguments:?}");
+    }
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_no_answer() {
+    let ended = run_into(fs::File::create("/dev/full").unwrap().into(), &["filter", "test", "a > 1"]);
+    assert_eq!(ended.code, 2);
+    assert!(ended.err.starts_with("error: the output cannot be written: "), "{}", ended.err);
+}
+
 #[test]
 fn policy_counts() {
     let at = directory("policy");

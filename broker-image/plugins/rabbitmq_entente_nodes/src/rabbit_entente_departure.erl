@@ -42,11 +42,9 @@ leave(Node) ->
             end
     end.
 
-%% Of queues of which nothing is left there is nothing to lose.
 needed(Node) ->
     {ok, Queues, _} = rabbit_entente_members:all(),
-    Lives = fun(Members) -> lists:any(fun({_, #{runs := Runs}}) -> Runs end, Members) end,
-    Quorum = [Name || #{name := Name, members := Members} <- Queues, lists:keymember(Node, 1, Members), Lives(Members)],
+    Quorum = [Name || #{name := Name, members := Members} = Queue <- Queues, lists:keymember(Node, 1, Members), rabbit_entente_members:lives(Queue)],
     case rabbit_entente_queues:bound() of
         #{Node := {_, Name}} -> [Name | Quorum];
         _ -> Quorum
@@ -81,7 +79,7 @@ run() ->
     rabbit:stop(),
     note(stopped),
     timer:sleep(application:get_env(rabbitmq_entente_nodes, stopped_for, ?STOPPED)),
-    case is_marked() of
+    case entente_blank:is_marked() of
         true -> init:stop();
         false -> rabbit:start()
     end.
@@ -91,14 +89,4 @@ note(State) -> application:set_env(rabbitmq_entente_nodes, departure, State).
 
 %% On the node itself, once it is forgotten.
 -spec mark() -> ok.
-mark() ->
-    case os:getenv("ENTENTE_BLANK_FILE") of
-        false -> ok;
-        File -> file:write_file(File, <<>>)
-    end.
-
-is_marked() ->
-    case os:getenv("ENTENTE_BLANK_FILE") of
-        false -> false;
-        File -> filelib:is_file(File)
-    end.
+mark() -> entente_blank:mark().

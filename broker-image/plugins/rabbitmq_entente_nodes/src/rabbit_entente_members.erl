@@ -3,7 +3,7 @@
 %% RabbitMQ's own page of a queue asks every member of that one queue, which does not do for a thousand of them.
 -module(rabbit_entente_members).
 
--export([all/0, local/0, metrics/1, table/2, goals/1, in_sync/2, critical/3, change/1]).
+-export([all/0, local/0, metrics/1, table/2, lives/1, goals/1, in_sync/2, critical/3, change/1]).
 
 -export_type([queue/0, metrics/0]).
 
@@ -69,6 +69,10 @@ table({Name, RaName, Nodes}, Told) ->
 member(RaName, #{members := Members}) ->
     maps:get(RaName, Members, #{runs => false, votes => false, leads => false, term => 0, written => 0, committed => 0}).
 
+%% Whether anything of it is left. One of which nothing is has nothing to lose.
+-spec lives(queue()) -> boolean().
+lives(#{members := Members}) -> lists:any(fun({_, #{runs := Runs}}) -> Runs end, Members).
+
 %% What a member must have on its disk later to count as in sync.
 -spec goals([queue()]) -> #{rabbit_types:r(queue) => integer()}.
 goals(Queues) ->
@@ -86,8 +90,7 @@ in_sync(#{name := Name, members := Members}, Goals) ->
 critical(Queues, Goals, Node) ->
     [Queue || #{members := Members} = Queue <- Queues,
               lists:keymember(Node, 1, Members),
-              %% One of which nothing is left anywhere has nothing to lose.
-              lists:any(fun({_, #{runs := Runs}}) -> Runs end, Members),
+              lives(Queue),
               length(lists:delete(Node, in_sync(Queue, Goals))) < length(Members) div 2 + 1].
 
 %% Adds members to queues and takes them from queues. Returns those that did not succeed, and why. A member that comes has no vote until it has

@@ -1,7 +1,7 @@
 %% Queues that somebody would miss, and the nodes that have them on their disks.
 -module(rabbit_entente_queues).
 
--export([on_disks/0, on_disks/1, bound/0, bound/1, is_kept/1]).
+-export([on_disks/0, bound/0, bound/1, is_kept/1]).
 
 -include_lib("rabbit_common/include/rabbit.hrl").
 
@@ -10,19 +10,13 @@
 -export_type([place/0]).
 
 -spec on_disks() -> [place()].
-on_disks() -> lists:append([on_disks(Type) || Type <- [rabbit_classic_queue, rabbit_quorum_queue, rabbit_stream_queue]]).
-
--spec on_disks(rabbit_queue_type:queue_type()) -> [place()].
-on_disks(Type) ->
-    [{amqqueue:get_name(Q), on(Type, Q)} || Q <- rabbit_amqqueue:list_by_type(Type), amqqueue:is_durable(Q), is_kept(amqqueue:get_name(Q))].
+on_disks() -> lists:append([places(Type, kept(Type)) || Type <- [rabbit_classic_queue, rabbit_quorum_queue, rabbit_stream_queue]]).
 
 %% Queues that cannot leave their node, by node: how many, and one of them. Those of a connection end with it.
 -spec bound() -> #{node() => {pos_integer(), rabbit_types:r(queue)}}.
 bound() ->
-    Exclusive = sets:from_list([amqqueue:get_name(Q) || Q <- rabbit_amqqueue:list_by_type(rabbit_classic_queue), amqqueue:is_exclusive(Q)],
-                               [{version, 2}]),
-    bound([Place || {Name, _} = Place <- on_disks(rabbit_classic_queue), not sets:is_element(Name, Exclusive)]
-          ++ on_disks(rabbit_stream_queue)).
+    Classic = [Q || Q <- kept(rabbit_classic_queue), not amqqueue:is_exclusive(Q)],
+    bound(places(rabbit_classic_queue, Classic) ++ places(rabbit_stream_queue, kept(rabbit_stream_queue))).
 
 -spec bound([place()]) -> #{node() => {pos_integer(), rabbit_types:r(queue)}}.
 bound(Places) ->
@@ -34,6 +28,10 @@ bound(Places) ->
 -spec is_kept(rabbit_types:r(queue)) -> boolean().
 is_kept(#resource{name = <<"entente.", _/binary>>}) -> false;
 is_kept(#resource{}) -> true.
+
+kept(Type) -> [Q || Q <- rabbit_amqqueue:list_by_type(Type), amqqueue:is_durable(Q), is_kept(amqqueue:get_name(Q))].
+
+places(Type, Queues) -> [{amqqueue:get_name(Q), on(Type, Q)} || Q <- Queues].
 
 on(rabbit_classic_queue, Q) -> [amqqueue:qnode(Q)];
 on(rabbit_quorum_queue, Q) -> rabbit_quorum_queue:get_replicas(Q);

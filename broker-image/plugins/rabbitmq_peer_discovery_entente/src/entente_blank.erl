@@ -2,7 +2,7 @@
 %% And tells the next start the same, by a file that the entrypoint made and that is removed here.
 -module(entente_blank).
 
--export([announce/1, is_marked/0]).
+-export([announce/1, is_marked/0, mark/0]).
 
 -include_lib("kernel/include/logger.hrl").
 
@@ -18,11 +18,11 @@ announce(IsMember) ->
 
 %% Whether the entrypoint found no data, or none of a member.
 -spec is_marked() -> boolean().
-is_marked() ->
-    case os:getenv("ENTENTE_BLANK_FILE") of
-        false -> false;
-        File -> filelib:is_file(File)
-    end.
+is_marked() -> with_file(fun filelib:is_file/1, false).
+
+%% So that the next start empties this node.
+-spec mark() -> ok | {error, file:posix()}.
+mark() -> with_file(fun(File) -> file:write_file(File, <<>>) end, ok).
 
 start(IsMember) ->
     Caller = self(),
@@ -57,15 +57,18 @@ until(IsMember) ->
 
 %% Were the file to stay, the next start would take this node for one whose joining was interrupted, and empty it.
 no_longer() ->
+    case with_file(fun file:delete/1, ok) of
+        ok -> ok;
+        {error, enoent} -> ok;
+        {error, Reason} ->
+            ?LOG_ERROR("the file that tells that this node is blank cannot be deleted (~ts): it would be emptied at its next start, and is stopped",
+                       [file:format_error(Reason)]),
+            init:stop(1)
+    end.
+
+%% The entrypoint names the file, where there are others.
+with_file(Do, Without) ->
     case os:getenv("ENTENTE_BLANK_FILE") of
-        false -> ok;
-        File ->
-            case file:delete(File) of
-                ok -> ok;
-                {error, enoent} -> ok;
-                {error, Reason} ->
-                    ?LOG_ERROR("~ts cannot be deleted (~ts): this node would be emptied at its next start, and is stopped",
-                               [File, file:format_error(Reason)]),
-                    init:stop(1)
-            end
+        false -> Without;
+        File -> Do(File)
     end.

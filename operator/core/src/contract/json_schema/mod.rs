@@ -15,6 +15,7 @@ mod decimal;
 mod finding;
 mod history;
 mod judge;
+mod keywords;
 mod meaning;
 mod members;
 mod node;
@@ -22,6 +23,7 @@ mod own;
 mod parse;
 mod pattern;
 mod prove;
+mod references;
 mod sample;
 mod validate;
 

@@ -1,15 +1,16 @@
-//! From JSON to nodes.
+//! From JSON to nodes: the schemas of a document, and how they hold each other.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::ptr::from_ref;
 
 use serde_json::{Map, Value};
 
 use super::arena::Arena;
-use super::decimal::Decimal;
+use super::keywords::{Keywords, Parsed};
 use super::meaning::Parts;
-use super::node::{Bound, Condition, Contains, Draft, Id, Node, Reading, Types};
+use super::node::{Condition, Contains, Draft, Id, Node, Reading};
 use super::pattern::Pattern;
+use super::references::{NESTED_ID, References};
 use crate::contract::SchemaError;
 use crate::contract::text::step;
 
@@ -17,12 +18,6 @@ use crate::contract::text::step;
 const MAX_OBJECTS: usize = 20_000;
 /// Most schemas that apply to one value one within the other: a chain of references, combinations in combinations.
 const MAX_CHAIN: usize = 48;
-/// Most values of an `enum`.
-const MAX_VALUES: usize = 5_000;
-
-/// Values that are compared one by one.
-const FEW: usize = 8;
-
 /// Keywords that say something about a value and are not worked out.
 const UNKNOWN: [&str; 2] = ["unevaluatedProperties", "unevaluatedItems"];
 /// Keywords that change what other schemas mean.
@@ -32,8 +27,6 @@ const REFUSED: [(&str, &str); 4] = [
     ("$recursiveRef", "use $ref"),
     ("$recursiveAnchor", "use $anchor"),
 ];
-
-const NESTED_ID: &str = "$id is read at the root alone; refer by $anchor or by path";
 
 /// Reads one document in some readings, and gives the number of its root in each.
 pub fn parse<const COUNT: usize>(
@@ -93,88 +86,6 @@ fn chain(arena: &mut Arena, id: Id, above: usize) -> Parsed<usize> {
 
 fn too_long() -> SchemaError {
     SchemaError::new(format!("more than {MAX_CHAIN} references or combinations one within the other"))
-}
-
-type Parsed<T> = Result<T, SchemaError>;
-
-/// Where the references of a document lead.
-struct References<'a> {
-    document: &'a Value,
-    /// The document's own identifier.
-    root: &'a str,
-    anchors: HashMap<&'a str, String>,
-}
-
-impl<'a> References<'a> {
-    fn of(document: &'a Value) -> Parsed<Self> {
-        let root = document.get("$id").and_then(Value::as_str).unwrap_or_default().trim_end_matches('#');
-        let mut references = Self { document, root, anchors: HashMap::new() };
-        references.find_anchors(document, None)?;
-        Ok(references)
-    }
-
-    /// Anchors, and identifiers other than the root's, which would change what references mean.
-    fn find_anchors(&mut self, value: &'a Value, at: Option<&Step<'_>>) -> Parsed<()> {
-        match value {
-            Value::Object(map) => {
-                if let Some(Value::String(anchor)) = map.get("$anchor") {
-                    self.anchors.insert(anchor, pointer(at));
-                }
-                // Not below `properties`, where "$id" would be the name of one.
-                if at.is_some() && matches!(map.get("$id"), Some(Value::String(_))) {
-                    return Err(SchemaError::at(pointer(at), NESTED_ID));
-                }
-                for (name, inner) in
-                    map.iter().filter(|(key, _)| !["const", "enum", "default", "examples"].contains(&key.as_str()))
-                {
-                    self.find_anchors(inner, Some(&Step { above: at, key: Key::Name(name) }))?;
-                }
-            }
-            Value::Array(list) => {
-                for (index, inner) in list.iter().enumerate() {
-                    self.find_anchors(inner, Some(&Step { above: at, key: Key::Index(index) }))?;
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// A part of the document, and its place; else what is wrong with the reference.
-    fn target(&self, reference: &str) -> Result<(String, &'a Value), &'static str> {
-        let fragment = match reference.split_once('#') {
-            Some((base, fragment)) if base.is_empty() || base == self.root => fragment,
-            None if !self.root.is_empty() && reference == self.root => "",
-            _ => return Err("leaves the document; nothing is fetched: put what it refers to under $defs"),
-        };
-        let fragment = percent_decode(fragment);
-        let pointer = if fragment.is_empty() || fragment.starts_with('/') {
-            fragment
-        } else {
-            self.anchors.get(fragment.as_str()).cloned().ok_or("refers to an $anchor that is not there")?
-        };
-        let target = self.document.pointer(&pointer).ok_or("refers to nothing in the document")?;
-        Ok((pointer, target))
-    }
-}
-
-/// A step into a document. Most places are never told: their pointers are not made.
-struct Step<'p> {
-    above: Option<&'p Step<'p>>,
-    key: Key<'p>,
-}
-
-enum Key<'p> {
-    Name(&'p str),
-    Index(usize),
-}
-
-fn pointer(at: Option<&Step<'_>>) -> String {
-    let Some(Step { above, key }) = at else { return String::new() };
-    match key {
-        Key::Name(name) => format!("{}/{}", pointer(*above), step(name)),
-        Key::Index(index) => format!("{}/{index}", pointer(*above)),
-    }
 }
 
 struct Parser<'a, 'm> {
@@ -378,123 +289,4 @@ impl<'a> Parser<'a, '_> {
         let members = keywords.object(keyword)?;
         Ok(members.map(|(name, value)| (name.clone(), self.node(&format!("{pointer}/{}", step(name)), value, reading))).collect())
     }
-}
-
-/// The keywords of one schema, and where it is.
-struct Keywords<'a, 'p> {
-    pointer: &'p str,
-    map: &'a Map<String, Value>,
-}
-
-impl<'a> Keywords<'a, '_> {
-    fn wrong(&self, keyword: &str, problem: &str) -> SchemaError {
-        SchemaError::at(format!("{}/{keyword}", self.pointer), format!("{keyword} {problem}"))
-    }
-
-    fn string(&self, keyword: &str) -> Parsed<Option<&'a str>> {
-        self.map.get(keyword).map(|value| value.as_str().ok_or_else(|| self.wrong(keyword, "must be a text"))).transpose()
-    }
-
-    fn count(&self, keyword: &str) -> Parsed<Option<u64>> {
-        let read = |value: &Value| match value.as_f64() {
-            // 2.0 is a count, too.
-            Some(number) if value.as_u64().is_none() && number >= 0.0 && number.fract() == 0.0 => number.to_string().parse().ok(),
-            _ => value.as_u64(),
-        };
-        self.map
-            .get(keyword)
-            .map(|value| read(value).ok_or_else(|| self.wrong(keyword, "must be a count: 0, 1, 2, …")))
-            .transpose()
-    }
-
-    fn number(&self, keyword: &str) -> Parsed<Option<Decimal>> {
-        let read = |value: &Value| if let Value::Number(number) = value { Decimal::of(number) } else { None };
-        self.map.get(keyword).map(|value| read(value).ok_or_else(|| self.wrong(keyword, "must be a number"))).transpose()
-    }
-
-    fn object(&self, keyword: &str) -> Parsed<impl Iterator<Item = (&'a String, &'a Value)> + use<'a>> {
-        let map = match self.map.get(keyword) {
-            None => None,
-            Some(Value::Object(map)) => Some(map),
-            Some(_) => return Err(self.wrong(keyword, "must be an object")),
-        };
-        Ok(map.into_iter().flatten())
-    }
-
-    fn names(&self, keyword: &str, value: Option<&Value>) -> Parsed<BTreeSet<String>> {
-        let Some(value) = value else { return Ok(BTreeSet::new()) };
-        let names = value.as_array().and_then(|list| list.iter().map(|name| name.as_str().map(str::to_owned)).collect());
-        names.ok_or_else(|| self.wrong(keyword, "must be a list of names"))
-    }
-
-    fn values(&self, node: &mut Node) -> Parsed<()> {
-        node.types = match self.map.get("type") {
-            None => Types::ALL,
-            Some(Value::String(name)) => Types::named(name).ok_or_else(|| self.wrong("type", "is none of the seven types"))?,
-            Some(Value::Array(names)) => names
-                .iter()
-                .try_fold(Types::NONE, |types, name| Some(types.or(Types::named(name.as_str()?)?)))
-                .ok_or_else(|| self.wrong("type", "has something that is none of the seven types"))?,
-            Some(_) => return Err(self.wrong("type", "must be a name or a list of names")),
-        };
-        node.values = match self.map.get("enum") {
-            None => None,
-            Some(Value::Array(values)) if values.len() <= MAX_VALUES => Some(values.clone()),
-            Some(_) => return Err(self.wrong("enum", &format!("must be a list of at most {MAX_VALUES} values"))),
-        };
-        if let Some(value) = self.map.get("const") {
-            let refused =
-                node.values.as_ref().is_some_and(|values| !values.iter().any(|other| super::validate::equal(other, value)));
-            node.values = Some(if refused { Vec::new() } else { vec![value.clone()] });
-        }
-        if let Some(values) = node.values.as_ref().filter(|values| values.len() > FEW) {
-            node.keys = Some(values.iter().map(super::validate::key).collect());
-        }
-        node.examples = self.map.get("default").into_iter().cloned().collect();
-        if let Some(Value::Array(examples)) = self.map.get("examples") {
-            node.examples.extend(examples.iter().take(5).cloned());
-        }
-        Ok(())
-    }
-
-    fn numbers(&self, node: &mut Node) -> Parsed<()> {
-        let bound = |inclusive, exclusive, lower: bool| {
-            let inclusive = self.number(inclusive)?.map(|value| Bound { value, exclusive: false });
-            let exclusive = self.number(exclusive)?.map(|value| Bound { value, exclusive: true });
-            Ok(match (inclusive, exclusive) {
-                (Some(a), Some(b)) => Some(if (b.value >= a.value) == lower || b.value == a.value { b } else { a }),
-                (a, b) => a.or(b),
-            })
-        };
-        node.minimum = bound("minimum", "exclusiveMinimum", true)?;
-        node.maximum = bound("maximum", "exclusiveMaximum", false)?;
-        node.multiple_of = self.number("multipleOf")?;
-        if node.multiple_of.is_some_and(|of| !of.is_positive()) {
-            return Err(self.wrong("multipleOf", "must be greater than 0"));
-        }
-        Ok(())
-    }
-
-    fn strings(&self, node: &mut Node) -> Parsed<()> {
-        node.min_length = self.count("minLength")?.unwrap_or(0);
-        node.max_length = self.count("maxLength")?;
-        node.pattern = self.string("pattern")?.map(Pattern::new);
-        node.format = self.string("format")?.map(str::to_owned);
-        let content = [self.string("contentEncoding")?, self.string("contentMediaType")?];
-        node.content =
-            content.iter().any(Option::is_some).then(|| content.map(Option::unwrap_or_default).join(" ").trim().to_owned());
-        Ok(())
-    }
-}
-
-fn percent_decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let hex = text.get(at + 1..at + 3).and_then(|hex| u8::from_str_radix(hex, 16).ok()).filter(|_| bytes[at] == b'%');
-        decoded.push(hex.unwrap_or(bytes[at]));
-        at += if hex.is_some() { 3 } else { 1 };
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
 }
