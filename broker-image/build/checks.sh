@@ -105,7 +105,7 @@ part_disks() {
   echo "--- disks"
   : >"$WORK/log0"
   node_start 0
-  check "node 0 without data waits for word of its peers" until_true 30 waits 0
+  check "node 0 without data waits for word of its peers" until_true 90 waits 0
   sleep 5
   check "and makes no cluster alone" refused alone 0
   local begin=$SECONDS
@@ -131,7 +131,7 @@ part_disks() {
   node_blank 0
   : >"$WORK/log0"
   node_start 0
-  check "node 0 lost its disk while all were down, and waits" until_true 30 waits 0
+  check "node 0 lost its disk while all were down, and waits" until_true 90 waits 0
   node_start 1
   node_start 2
   timed "until a majority with data is there" 120
