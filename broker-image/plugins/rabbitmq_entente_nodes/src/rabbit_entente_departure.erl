@@ -88,5 +88,5 @@ run() ->
 note(State) -> application:set_env(rabbitmq_entente_nodes, departure, State).
 
 %% On the node itself, once it is forgotten.
--spec mark() -> ok.
+-spec mark() -> ok | {error, file:posix()}.
 mark() -> entente_blank:mark().
