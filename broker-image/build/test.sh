@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# test.sh [smoke] [sql] [disks] [damage] [planned] [removal] [formation]
+# test.sh [smoke] [sql] [disks] [damage] [loss] [planned] [removal] [formation]
 #
 # Tests the broker image with three nodes on this machine, without a cluster or a container runtime. Needs root,
 # buildah, curl, jq, iproute2 and util-linux. Builds the image first, if it is not the current one.
@@ -8,6 +8,7 @@
 #   sql        the SQL exchange: filters that change while messages flow, odd messages, alternate exchanges, ROUNDS × 200 rebinds
 #   disks      nodes that lose their disk, and a node 0 that must not make a second cluster
 #   damage     a node whose files are damaged, and when it goes on without them
+#   loss       nodes whose data is gone for good, and a person that says so
 #   planned    how queues' members stand, leaders that are moved, nodes that leave
 #   removal    nodes that leave for good
 #   formation  ROUNDS (default 10) formations from blank, with random delays and a node killed while it joins
@@ -31,6 +32,8 @@ ROUNDS=${ROUNDS:-10}
 . "$HERE/planned.sh"
 # shellcheck source-path=SCRIPTDIR source=removal.sh
 . "$HERE/removal.sh"
+# shellcheck source-path=SCRIPTDIR source=loss.sh
+. "$HERE/loss.sh"
 
 passed=0 failed=0
 declare -a UNSHARE=()
@@ -73,8 +76,8 @@ finish() {
 for command in buildah curl jq ip nsenter unshare setpriv; do
   command -v "$command" >/dev/null || die "$command is missing (Debian: apt-get install buildah curl jq iproute2 util-linux)"
 done
-if [ $# -eq 0 ]; then set -- smoke sql disks damage planned removal formation; fi
-for part; do case $part in smoke | sql | disks | damage | planned | removal | formation) ;; *) die "$part is not a part: smoke, sql, disks, damage, planned, removal, formation" ;; esac; done
+if [ $# -eq 0 ]; then set -- smoke sql disks damage loss planned removal formation; fi
+for part; do case $part in smoke | sql | disks | damage | loss | planned | removal | formation) ;; *) die "$part is not a part: smoke, sql, disks, damage, loss, planned, removal, formation" ;; esac; done
 
 BUILDER=buildah
 choose_builder

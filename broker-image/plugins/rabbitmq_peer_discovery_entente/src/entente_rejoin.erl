@@ -96,7 +96,8 @@ left(Results) ->
     case [Queue || {Queue, {error, _, Reason}} <- Results, Reason =/= last_node] of
         [] -> ok;
         [Queue | _] = Queues ->
-            {error, io_lib:format("~b queues have no majority without this node, one is ~ts; waiting for their other nodes",
+            {error, io_lib:format("~b queues have no majority without this node, one is ~ts; waiting for their other nodes "
+                                  "(if what those had is gone for good: entente-accept-loss, in the pod of a node that has data)",
                                   [length(Queues), element(4, Queue)])}
     end.
 

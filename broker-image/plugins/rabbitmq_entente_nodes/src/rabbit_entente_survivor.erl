@@ -1,0 +1,99 @@
+%% Goes on with what one node has, when the data of others is gone for good.
+%%
+%% The metadata and each queue wait for a majority of their members, for ever if need be: a node that is dead cannot be told from one that is
+%% cut off and serves others. A person can tell, and names the nodes whose data is gone, on the node that is to go on (`entente-accept-loss`).
+%% What a majority without this node has acknowledged is lost.
+%%
+%% Guarantee: nothing is given up that still runs, and no queue goes on here with less than another running node has of it.
+-module(rabbit_entente_survivor).
+
+-export([accept_loss/1, metadata/4, queue/3]).
+
+-include_lib("kernel/include/logger.hrl").
+-include_lib("rabbit_common/include/rabbit.hrl").
+
+-type verdict() :: keep | shrink | {refused, iolist()}.
+
+%% `Names': of pods, such as `main-broker-1'. Prints what it does; each step is in the log of this node, too.
+-spec accept_loss([string()]) -> done | refused.
+accept_loss(Names) ->
+    Members = rabbit_nodes:list_members(),
+    Running = lists:usort([node() | rabbit_nodes:list_running()]),
+    %% A name that is not known is of one that has been forgotten already; one that is misspelled leaves a node that is silent.
+    Lost = [Node || Node <- Members, lists:member(pod(Node), Names)],
+    case metadata(node(), Members, Running, Lost) of
+        {refused, Why} -> refuse(Why);
+        Metadata -> accept(Metadata, Running)
+    end.
+
+%% Whether the metadata goes on by itself, or with this node alone.
+-spec metadata(Self :: node(), Members :: [node()], Running :: [node()], Lost :: [node()]) -> verdict().
+metadata(Self, Members, Running, Lost) ->
+    Silent = (Members -- Running) -- Lost,
+    case {[Node || Node <- Lost, lists:member(Node, Running)], Silent, [Node || Node <- Members, lists:member(Node, Running)]} of
+        {[Alive | _], _, _} ->
+            {refused, [atom_to_list(Alive), " runs: nothing that it has is lost"]};
+        {[], [Node | _], _} ->
+            {refused, [atom_to_list(Node), " does not run either: start it, or name it if its data is gone as well"]};
+        {[], [], Here} when 2 * length(Here) > length(Members) ->
+            keep;
+        {[], [], [Self]} ->
+            shrink;
+        {[], [], Here} ->
+            {refused, ["without a majority only one node can go on, and these run: ", lists:join(", ", [atom_to_list(Node) || Node <- Here])]}
+    end.
+
+accept(Metadata, Running) ->
+    _ = Metadata =:= shrink andalso begin
+        say("the metadata goes on with ~ts alone", [node()]),
+        ok = rabbit_khepri:force_shrink_member_to_current_member()
+    end,
+    case rabbit:is_running() of
+        true ->
+            queues(Metadata, Running);
+        false ->
+            say("RabbitMQ goes on starting here; run this again when it has, for the queues", []),
+            done
+    end.
+
+queues(Metadata, Running) ->
+    {ok, Queues, _} = rabbit_entente_members:all(),
+    Verdicts = [{Name, queue(node(), Queue, Running)} || #{name := Name} = Queue <- Queues],
+    lists:foreach(fun({Name, Verdict}) -> go_on(Name, Verdict) end, Verdicts),
+    case [Verdict || {_, Verdict} <- Verdicts, Verdict =/= keep] of
+        [] when Metadata =:= keep -> refuse("nothing here has lost its majority");
+        _ -> done
+    end.
+
+%% Whether a queue goes on by itself, or with the member of this node alone.
+-spec queue(Self :: node(), rabbit_entente_members:queue(), Running :: [node()]) -> verdict().
+queue(Self, #{members := Members}, Running) ->
+    Alive = [{Node, Written} || {Node, #{runs := true, written := Written}} <- Members, lists:member(Node, Running)],
+    case {2 * length(Alive) > length(Members), lists:keyfind(Self, 1, Alive)} of
+        {true, _} ->
+            keep;
+        {false, false} ->
+            {refused, "no member of it runs here"};
+        {false, {Self, Has}} ->
+            case [Node || {Node, More} <- Alive, More > Has] of
+                [] -> shrink;
+                [Node | _] -> {refused, [atom_to_list(Node), " has more of it: do this there"]}
+            end
+    end.
+
+go_on(_, keep) -> ok;
+go_on(Name, {refused, Why}) -> say("~ts is left as it is: ~ts", [rabbit_misc:rs(Name), Why]);
+go_on(#resource{virtual_host = VirtualHost, name = Queue} = Name, shrink) ->
+    say("~ts goes on with what ~ts has of it", [rabbit_misc:rs(Name), node()]),
+    ok = rabbit_quorum_queue:force_shrink_member_to_current_member(VirtualHost, Queue).
+
+pod(Node) -> hd(string:split(tl(string:find(atom_to_list(Node), "@")), ".")).
+
+refuse(Why) ->
+    say("refused: ~ts", [Why]),
+    refused.
+
+say(Format, Arguments) ->
+    Text = io_lib:format(Format, Arguments),
+    ?LOG_WARNING("Loss accepted by hand: ~ts", [Text]),
+    io:format("entente: ~ts~n", [Text]).
