@@ -24,6 +24,11 @@ timed() {
 }
 
 queue_members() { [ "$(api "$1" GET "queues/%2F/$2?disable_stats=true" | jq '.online | length')" = 3 ]; }
+form_with_queue() {
+  timed "all three form a cluster" 90
+  check "a queue" quorum_queue 0 kept
+  check "the queue is on three nodes" until_true 10 queue_members 0 kept
+}
 holds() { [ "$(api "$1" POST "queues/%2F/$2/get" '{"count": 100, "ackmode": "ack_requeue_true", "encoding": "auto"}' | jq length)" = "$3" ]; }
 publish() {
   api "$1" POST "exchanges/%2F/$2/publish" \
@@ -112,9 +117,7 @@ part_disks() {
   stop_all 0
   check "a node that waits stops within 30 s of SIGTERM" [ $((SECONDS - begin)) -lt 30 ]
   start_all
-  timed "all three form a cluster" 90
-  check "a queue" quorum_queue 0 kept
-  check "the queue is on three nodes" until_true 10 queue_members 0 kept
+  form_with_queue
   for _ in 1 2 3; do check "a message" publish 1 amq.default kept '{}'; done
   local lost
   for lost in 0 2; do
@@ -180,9 +183,7 @@ large() { api 0 POST exchanges/%2F/amq.default/publish "$(jq -n --arg x "$(head 
 part_damage() {
   echo "--- damage"
   start_all
-  timed "all three form a cluster" 90
-  check "a queue" quorum_queue 0 kept
-  check "the queue is on three nodes" until_true 10 queue_members 0 kept
+  form_with_queue
   known_on_disk 1
   for _ in 1 2 3 4 5 6 7 8 9 10; do large >/dev/null; done
   check "a queue that is on node 1 alone" api 1 PUT "queues/%2F/alone" '{"durable": true, "arguments": {"x-queue-type": "classic", "x-queue-leader-locator": "client-local"}}'

@@ -29,25 +29,22 @@ accept_loss(Names) ->
 %% Whether the metadata goes on by itself, or with this node alone.
 -spec metadata(Self :: node(), Members :: [node()], Running :: [node()], Lost :: [node()]) -> verdict().
 metadata(Self, Members, Running, Lost) ->
-    Silent = (Members -- Running) -- Lost,
-    case {[Node || Node <- Lost, lists:member(Node, Running)], Silent, [Node || Node <- Members, lists:member(Node, Running)]} of
-        {[Alive | _], _, _} ->
+    {Here, Away} = lists:partition(fun(Node) -> lists:member(Node, Running) end, Members),
+    case {[Node || Node <- Lost, lists:member(Node, Here)], Away -- Lost} of
+        {[Alive | _], _} ->
             {refused, [atom_to_list(Alive), " runs: nothing that it has is lost"]};
-        {[], [Node | _], _} ->
+        {[], [Node | _]} ->
             {refused, [atom_to_list(Node), " does not run either: start it, or name it if its data is gone as well"]};
-        {[], [], Here} when 2 * length(Here) > length(Members) ->
+        {[], []} when 2 * length(Here) > length(Members) ->
             keep;
-        {[], [], [Self]} ->
+        {[], []} when Here =:= [Self] ->
             shrink;
-        {[], [], Here} ->
+        {[], []} ->
             {refused, ["without a majority only one node can go on, and these run: ", lists:join(", ", [atom_to_list(Node) || Node <- Here])]}
     end.
 
 accept(Metadata, Running) ->
-    _ = Metadata =:= shrink andalso begin
-        say("the metadata goes on with ~ts alone", [node()]),
-        ok = rabbit_khepri:force_shrink_member_to_current_member()
-    end,
+    go_on_alone(Metadata),
     case rabbit:is_running() of
         true ->
             queues(Metadata, Running);
@@ -55,6 +52,11 @@ accept(Metadata, Running) ->
             say("RabbitMQ goes on starting here; run this again when it has, for the queues", []),
             done
     end.
+
+go_on_alone(keep) -> ok;
+go_on_alone(shrink) ->
+    say("the metadata goes on with ~ts alone", [node()]),
+    ok = rabbit_khepri:force_shrink_member_to_current_member().
 
 queues(Metadata, Running) ->
     {ok, Queues, _} = rabbit_entente_members:all(),
@@ -68,14 +70,18 @@ queues(Metadata, Running) ->
 %% Whether a queue goes on by itself, or with the member of this node alone.
 -spec queue(Self :: node(), rabbit_entente_members:queue(), Running :: [node()]) -> verdict().
 queue(Self, #{members := Members}, Running) ->
-    Alive = [{Node, Written} || {Node, #{runs := true, written := Written}} <- Members, lists:member(Node, Running)],
-    case {2 * length(Alive) > length(Members), lists:keyfind(Self, 1, Alive)} of
-        {true, _} ->
+    {Alive, Silent} = lists:partition(fun({Node, #{runs := Runs}}) -> Runs andalso lists:member(Node, Running) end, Members),
+    %% It has not started yet, or its node was too slow to tell of it.
+    Late = [Node || {Node, _} <- Silent, lists:member(Node, Running)],
+    case {2 * length(Alive) > length(Members), Late, lists:keyfind(Self, 1, Alive)} of
+        {true, _, _} ->
             keep;
-        {false, false} ->
+        {false, [Node | _], _} ->
+            {refused, ["the member on ", atom_to_list(Node), " does not run, and its node does: nothing that it has is lost"]};
+        {false, [], false} ->
             {refused, "no member of it runs here"};
-        {false, {Self, Has}} ->
-            case [Node || {Node, More} <- Alive, More > Has] of
+        {false, [], {Self, #{written := Has}}} ->
+            case [Node || {Node, #{written := More}} <- Alive, More > Has] of
                 [] -> shrink;
                 [Node | _] -> {refused, [atom_to_list(Node), " has more of it: do this there"]}
             end

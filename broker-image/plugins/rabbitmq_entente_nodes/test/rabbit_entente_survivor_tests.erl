@@ -22,6 +22,9 @@ queue_test_() ->
     [?_assertEqual(keep, queue([{a, true, 9}, {b, true, 9}, {c, false, 0}])),
      ?_assertEqual(shrink, queue([{a, true, 9}, {c, false, 0}, {d, false, 0}])),
      ?_assertMatch({refused, _}, queue([{b, true, 9}, {c, false, 0}, {d, false, 0}])),
+     %% A node that runs has what it has, whether its member has started or not.
+     ?_assertMatch({refused, _}, queue([{a, true, 9}, {b, false, 0}, {c, false, 0}])),
+     ?_assertMatch({refused, _}, queue([{a, false, 0}, {c, false, 0}, {d, false, 0}])),
      %% Of two that run, the one that has more goes on.
      ?_assertEqual(shrink, queue([{a, true, 9}, {b, true, 5}, {c, false, 0}, {d, false, 0}])),
      ?_assertMatch({refused, _}, queue([{a, true, 5}, {b, true, 9}, {c, false, 0}, {d, false, 0}]))].

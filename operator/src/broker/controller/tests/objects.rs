@@ -56,7 +56,7 @@ async fn i2_a_stateful_set_in_the_way_is_a_conflict() {
 async fn another_namespace_is_not_served() {
     let world = World::new(&json!({}));
     let settings = BrokerSettings { namespaces: Namespaces::parse(["other"], "x"), ..world.ctx.settings.clone() };
-    let ctx = BrokerContext::new(world.api.client(), settings, world.probe.clone(), world.ctx.recorder.clone());
+    let ctx = world.another_installation(settings);
     assert_eq!(reconcile(&world.broker(), &ctx).await.unwrap(), Outcome { again: None });
     let (_, reason, message) = world.ready();
     assert_eq!(reason, "Forbidden");

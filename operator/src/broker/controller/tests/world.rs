@@ -147,7 +147,11 @@ impl World {
 
     /// What an operator knows that has just been started: nothing.
     pub fn another_operator(&self) -> BrokerContext {
-        BrokerContext::new(self.api.client(), self.ctx.settings.clone(), self.probe.clone(), self.ctx.recorder.clone())
+        self.another_installation(self.ctx.settings.clone())
+    }
+
+    pub fn another_installation(&self, settings: BrokerSettings) -> BrokerContext {
+        BrokerContext::new(self.api.client(), settings, self.probe.clone(), self.ctx.recorder.clone())
     }
 
     pub async fn look(&self) -> Outcome {
