@@ -20,7 +20,7 @@ pub mod types {
     pub const RECONCILING: &str = "Reconciling";
     /// Whether every node of a Broker is a running member of one cluster.
     pub const CLUSTER_FORMED: &str = "ClusterFormed";
-    /// Whether the Broker survives the loss of at least one more node.
+    /// Whether the Broker, or a Queue or Subscription, survives the loss of at least one more node.
     pub const QUORUM_SAFE: &str = "QuorumSafe";
     /// What planned work does or waits for (absent while there is none).
     pub const PLANNED_WORK: &str = "PlannedWork";
@@ -106,6 +106,12 @@ pub mod reasons {
     pub const STARTING: &str = "Starting";
     /// A node is restarted, or taken out to be.
     pub const RESTARTING: &str = "Restarting";
+    /// All nodes run, or a majority of a queue's members, and no more may be lost.
+    pub const MEMBERS_MISSING: &str = "MembersMissing";
+    /// A queue has one member.
+    pub const SINGLE_MEMBER: &str = "SingleMember";
+    /// Fewer members of a queue run than a majority: it stands still.
+    pub const QUORUM_LOST: &str = "QuorumLost";
     /// Leaders are moved away from a node.
     pub const SWITCHING_OVER: &str = "SwitchingOver";
     /// Members and leaders are spread over all nodes.

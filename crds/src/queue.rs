@@ -26,6 +26,7 @@ use crate::text::{ByteSize, DurationText};
     doc = "A queue on a Broker: a receiver works at its own rate, and spikes wait.",
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "Safe", type_ = "string", json_path = ".status.conditions[?(@.type==\"QuorumSafe\")].status", description = "Whether it survives the loss of one more node"),
     printcolumn(name = "Type", type_ = "string", json_path = ".spec.type"),
     printcolumn(name = "Messages", type_ = "integer", json_path = ".status.backlog.ready", description = "Messages ready for delivery when last seen"),
     printcolumn(name = "Unacked", type_ = "integer", json_path = ".status.backlog.unacknowledged", description = "Messages delivered and not yet settled when last seen"),
@@ -241,7 +242,7 @@ pub struct QueueStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Ready`, and what stands in its way.
+    /// `Ready`, and what stands in its way; `QuorumSafe`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -270,6 +271,9 @@ pub struct QueueStatus {
     /// The members that are up.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub online: Vec<String>,
+    /// How many more nodes may fail before it stops, that of the weakest of its queues.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failures_survived: Option<i32>,
     /// The parts of a Queue with partitions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128))]

@@ -24,6 +24,7 @@ use crate::text::{ByteSize, DurationText};
     doc = "A subscription to a Topic: a queue of its own with a copy of each message that its filter matches.",
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "Safe", type_ = "string", json_path = ".status.conditions[?(@.type==\"QuorumSafe\")].status", description = "Whether it survives the loss of one more node"),
     printcolumn(name = "Topic", type_ = "string", json_path = ".spec.topicRef.name"),
     printcolumn(name = "Contract", type_ = "string", json_path = ".status.contract", description = "The contract's version that it is bound to", priority = 1),
     printcolumn(name = "Messages", type_ = "integer", json_path = ".status.backlog.ready", description = "Messages ready for delivery when last seen"),
@@ -190,7 +191,7 @@ pub struct SubscriptionStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Ready`, and what stands in its way.
+    /// `Ready`, and what stands in its way; `QuorumSafe`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -218,6 +219,9 @@ pub struct SubscriptionStatus {
     /// The members that are up.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub online: Vec<String>,
+    /// How many more nodes may fail before it stops, that of the weakest of its queues.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failures_survived: Option<i32>,
     /// Messages and consumers, when last seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backlog: Option<Backlog>,

@@ -26,6 +26,7 @@ mod partitions;
 mod planned;
 mod promises;
 mod queue;
+mod quorum;
 mod quota;
 mod redrive;
 mod refusal;

@@ -225,7 +225,9 @@ impl<K: Kind> Visit<'_, K> {
         drop(alone);
         let blocked = self.host.look(|seen| seen.and_then(|seen| K::blocked(self.settings, seen)));
         if let Some(Refusal { reason, message }) = blocked {
-            return self.end(object, &Outcome::NotReady { reason, message }, Action::requeue(WAIT)).await;
+            // A member that is back is observed, and wakes it; thousands that look at each moment meanwhile help nobody.
+            let again = if reason == reasons::QUORUM_LOST { LOOK_AGAIN } else { WAIT };
+            return self.end(object, &Outcome::NotReady { reason, message }, Action::requeue(again)).await;
         }
         self.end(object, &Outcome::Ready, Action::await_change()).await?;
         let growth = match grow(self.link, self.host, &usable).await {

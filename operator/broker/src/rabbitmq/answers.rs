@@ -75,23 +75,47 @@ pub struct Queue {
     arguments: Arguments,
     leader: Option<String>,
     node: Option<String>,
-    // Null for a queue that is not replicated.
+    // Absent for a queue that is not replicated.
     members: Option<Vec<String>>,
     online: Option<Vec<String>>,
+    state: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Totals {
+    name: String,
     messages_ready: Option<i64>,
     messages_unacknowledged: Option<i64>,
 }
 
 #[derive(Debug, Deserialize)]
 pub struct Consumers {
-    pub name: String,
-    pub consumers: Option<i64>,
+    name: String,
+    consumers: Option<i64>,
+}
+
+/// Figures by queue, as far as they are known.
+#[derive(Debug, Default)]
+pub struct Figures(BTreeMap<String, Counts>);
+
+impl Figures {
+    /// A queue whose statistics were not collected yet has no figures; that is not zero.
+    pub fn new(totals: Vec<Totals>, consumers: Vec<Consumers>) -> Self {
+        let consumers: BTreeMap<String, i64> =
+            consumers.into_iter().filter_map(|seen| Some((seen.name, seen.consumers?))).collect();
+        let counts = |seen: Totals| {
+            let (ready, unacknowledged) = seen.messages_ready.zip(seen.messages_unacknowledged)?;
+            let consumers = *consumers.get(&seen.name)?;
+            Some((seen.name, Counts { ready, unacknowledged, consumers }))
+        };
+        Self(totals.into_iter().filter_map(counts).collect())
+    }
 }
 
 impl Queue {
-    /// `consumers` by queue, where they are known.
-    pub fn observed(self, consumers: &BTreeMap<String, Option<i64>>) -> Result<(String, ObservedQueue), AdminError> {
-        let Self { name, kind, durable, mut arguments, leader, node, members, online, .. } = self;
+    /// What was seen of it.
+    pub fn observed(self, figures: &Figures) -> Result<(String, ObservedQueue), AdminError> {
+        let Self { name, kind, durable, mut arguments, leader, node, members, online, state } = self;
         let kind = match kind.as_str() {
             "quorum" => QueueKind::Quorum,
             "classic" => QueueKind::Classic,
@@ -99,15 +123,24 @@ impl Queue {
             other => return Err(AdminError::Unintelligible(format!("queue {name} is of the unknown type {other:?}"))),
         };
         arguments.remove("x-queue-type");
-        // A queue whose statistics were not collected yet has no counters; that is not zero.
-        let counts = match (self.messages_ready, self.messages_unacknowledged, consumers.get(&name).copied().flatten()) {
-            (Some(ready), Some(unacknowledged), Some(consumers)) => Some(Counts { ready, unacknowledged, consumers }),
-            _ => None,
-        };
+        let counts = figures.0.get(&name).copied();
         let leader = leader.or(node).filter(|name| !name.is_empty());
-        let members = members.filter(|members| !members.is_empty()).unwrap_or_else(|| leader.iter().cloned().collect());
-        let (members, online) = (sorted(members), sorted(online.unwrap_or_default()));
-        Ok((name, ObservedQueue { kind, arguments, durable, leader, members, online, counts }))
+        // One that is not replicated is where it is led. Of one that is, half an answer is none.
+        let (members, online) = match (kind, members.zip(online)) {
+            (QueueKind::Quorum, known) => known.unwrap_or_default(),
+            (_, Some((members, online))) if !members.is_empty() => (members, online),
+            _ => {
+                let only: Vec<String> = leader.iter().cloned().collect();
+                let online = if state.as_deref() == Some("down") { Vec::new() } else { only.clone() };
+                (only, online)
+            }
+        };
+        let (members, online) = (sorted(members), sorted(online));
+        let seen = ObservedQueue { kind, arguments, durable, leader, members, online, counts };
+        // Without a majority none leads. RabbitMQ then names the node that led or the one that is asked, and counts what that
+        // happens to know: in the place of what is in the queue, that would be a lie (invariant I5).
+        let stands_still = seen.spare().is_some_and(|spare| spare < 0);
+        Ok((name, if stands_still { ObservedQueue { leader: None, counts: None, ..seen } } else { seen }))
     }
 }
 
@@ -206,9 +239,14 @@ mod tests {
 
     use super::*;
 
+    /// One that is the same in all three lists.
     fn queue(value: Value) -> Result<(String, ObservedQueue), AdminError> {
-        let consumers = BTreeMap::from([("q".to_owned(), value["consumers"].as_i64())]);
-        serde_json::from_value::<Queue>(value).unwrap().observed(&consumers)
+        let figures = Figures::new(vec![read(&value)], vec![read(&value)]);
+        read::<Queue>(&value).observed(&figures)
+    }
+
+    fn read<T: serde::de::DeserializeOwned>(value: &Value) -> T {
+        serde_json::from_value(value.clone()).unwrap()
     }
 
     #[test]
@@ -221,6 +259,19 @@ mod tests {
         whole["consumers"] = json!(1);
         let (_, seen) = queue(whole).unwrap();
         assert_eq!(seen.counts.unwrap().messages(), 3);
+    }
+
+    /// With totals RabbitMQ lists no queue whose leader's node is down.
+    #[test]
+    fn i5_a_queue_that_is_in_one_list_alone_is_there() {
+        let quorum =
+            json!({"name": "q", "type": "quorum", "durable": true, "leader": "a", "members": ["a", "b"], "online": ["b"]});
+        let (_, seen) = read::<Queue>(&quorum).observed(&Figures::default()).unwrap();
+        assert_eq!((seen.counts, seen.spare()), (None, Some(-1)));
+        let classic =
+            |state| read::<Queue>(&json!({"name": "q", "type": "classic", "durable": true, "node": "a", "state": state}));
+        let spare = |state| classic(state).observed(&Figures::default()).unwrap().1.spare();
+        assert_eq!((spare("running"), spare("down")), (Some(0), Some(-1)));
     }
 
     #[test]
@@ -236,13 +287,36 @@ mod tests {
         assert!(queue(json!({"name": "q", "type": "novel", "durable": true})).is_err());
     }
 
+    /// What RabbitMQ 4.3 answered with two nodes of three gone and five messages in the queue.
+    #[test]
+    fn i5_without_a_majority_none_leads_and_nothing_is_counted() {
+        let answer = |online: Value| {
+            let mut answer = json!({
+                "name": "q", "type": "quorum", "durable": true, "leader": "a", "node": "a", "members": ["b", "a", "c"],
+                "messages_ready": 0, "messages_unacknowledged": 0, "consumers": 0,
+            });
+            answer["online"] = online;
+            queue(answer).unwrap().1
+        };
+        let lost = answer(json!(["a"]));
+        assert_eq!((lost.spare(), lost.leader, lost.counts), (Some(-1), None, None));
+        let bare = answer(json!(["a", "b"]));
+        assert_eq!((bare.spare(), bare.leader.as_deref()), (Some(0), Some("a")));
+        assert!(bare.counts.is_some());
+        let unknown = answer(Value::Null);
+        assert_eq!(
+            (unknown.spare(), unknown.members.len()),
+            (None, 0),
+            "that nobody answered for the members is no loss of them"
+        );
+    }
+
     #[test]
     fn null_stands_for_nothing() {
         let (_, seen) =
             queue(json!({"name": "q", "type": "classic", "durable": true, "node": "a", "members": null, "online": null}))
                 .unwrap();
-        assert_eq!(seen.members, ["a"]);
-        assert!(seen.online.is_empty());
+        assert_eq!((seen.members, seen.online), (vec!["a".to_owned()], vec!["a".to_owned()]));
     }
 
     #[test]

@@ -117,14 +117,17 @@ impl BrokerAdmin for RabbitMq {
     }
 
     async fn read_queues(&self, virtual_host: &str) -> Result<BTreeMap<String, ObservedQueue>, AdminError> {
-        // What exists must come from the list without statistics: RabbitMQ answers the other one from a cache,
-        // which lacks a queue that was declared a moment ago. Consumers are only in the other one.
-        let structure = path(&["queues", virtual_host])?.with_query("disable_stats=true&enable_queue_totals=true");
-        let statistics = path(&["queues", virtual_host])?.with_query("columns=name,consumers");
-        let (queues, consumers): (Vec<answers::Queue>, Vec<answers::Consumers>) =
-            try_join!(self.http.get(&structure), self.http.get(&statistics))?;
-        let consumers: BTreeMap<String, Option<i64>> = consumers.into_iter().map(|seen| (seen.name, seen.consumers)).collect();
-        queues.into_iter().map(|queue| queue.observed(&consumers)).collect()
+        // What exists comes from the list without any figures. Of the others, that with totals lacks a queue whose leader's node is
+        // down, which would then be taken for deleted. And that with statistics, which alone has consumers, is answered from a
+        // cache, and lacks one that was declared a moment ago.
+        let list = |query| path(&["queues", virtual_host]).map(|path| path.with_query(query));
+        let structure = list("disable_stats=true")?;
+        let totals = list("disable_stats=true&enable_queue_totals=true&columns=name,messages_ready,messages_unacknowledged")?;
+        let statistics = list("columns=name,consumers")?;
+        let (queues, totals, consumers): (Vec<answers::Queue>, Vec<answers::Totals>, Vec<answers::Consumers>) =
+            try_join!(self.http.get(&structure), self.http.get(&totals), self.http.get(&statistics))?;
+        let figures = answers::Figures::new(totals, consumers);
+        queues.into_iter().map(|queue| queue.observed(&figures)).collect()
     }
 
     async fn has_ready_message(&self, virtual_host: &str, queue: &str) -> Result<bool, AdminError> {

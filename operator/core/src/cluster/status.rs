@@ -17,8 +17,6 @@ use crate::conditions::{self, Status};
 pub const VOLUMES_GROWN: &str = "VolumesGrown";
 /// Reason: a single node has no follower.
 pub const SINGLE_NODE: &str = "SingleNode";
-/// Reason: a queue has too few members to lose one.
-pub const MEMBERS_MISSING: &str = "MembersMissing";
 /// Reason: the image holds another RabbitMQ than `spec.version` says.
 pub const VERSION_MISMATCH: &str = "VersionMismatch";
 /// Reason: RabbitMQ stops publishers, since memory or disk is short.
@@ -395,7 +393,7 @@ impl<'a> Facts<'a> {
         match self.view.work.weakest.as_ref().filter(|_| self.missing.is_empty()) {
             Some(weakest) => Verdict {
                 status: Status::False,
-                reason: MEMBERS_MISSING,
+                reason: reasons::MEMBERS_MISSING,
                 message: format!(
                     "all nodes run, but the queue {} would stop with the next failure: members of it are missing, have no vote yet, or none leads",
                     weakest.queue

@@ -4,6 +4,7 @@ pub mod deletion;
 pub mod desired;
 pub mod parts;
 mod parts_status;
+pub mod quorum;
 pub mod status;
 pub mod validate;
 
@@ -44,6 +45,10 @@ impl Object for Queue {
         let mut stages = desired::desired(settings);
         stages.usable.stranded = parts::stranded(settings);
         stages
+    }
+
+    fn blocked(settings: &validate::Settings, observed: &ObservedVirtualHost) -> Option<Refusal> {
+        quorum::lost(settings, observed)
     }
 
     fn deletion(&self, observed: &ObservedVirtualHost) -> Decision {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::parts_status::{locate_parts, ready_message};
+use super::quorum;
 use super::validate::{DeadLetters, Settings};
 use crate::conditions::{self, Status, whole_second};
 use crate::object::{Outcome, Place, broker_key, set_outcome};
@@ -26,6 +27,7 @@ pub fn status(queue: &Queue, outcome: &Outcome, place: Option<Place<'_, Settings
     }
     if let Some(place) = place {
         locate(&mut status, &queue.metadata.name.clone().unwrap_or_default(), place, now);
+        quorum::tell(&mut status, outcome, place, now);
     }
     status
 }
@@ -48,7 +50,7 @@ pub fn locate(status: &mut QueueStatus, name: &str, place: Place<'_, Settings>, 
         return;
     };
     status.address = Some(queue_address(name));
-    if seen.leader.is_some() {
+    if !seen.members.is_empty() {
         status.leader.clone_from(&seen.leader);
         status.members.clone_from(&seen.members);
         status.online.clone_from(&seen.online);
@@ -71,6 +73,8 @@ pub(super) fn nowhere(status: &mut QueueStatus) {
     status.leader = None;
     status.members.clear();
     status.online.clear();
+    status.failures_survived = None;
+    conditions::remove(&mut status.conditions, types::QUORUM_SAFE);
     status.backlog = None;
 }
 

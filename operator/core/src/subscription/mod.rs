@@ -56,10 +56,11 @@ impl Object for Subscription {
     }
 
     fn blocked(settings: &validate::Settings, observed: &ObservedVirtualHost) -> Option<Refusal> {
-        (!observed.exchanges.contains_key(&settings.exchange)).then(|| Refusal {
+        let topic_missing = (!observed.exchanges.contains_key(&settings.exchange)).then(|| Refusal {
             reason: reasons::TOPIC_NOT_READY,
             message: format!("{} is not in the broker yet; this goes on by itself once it is", settings.exchange),
-        })
+        });
+        topic_missing.or_else(|| queue::quorum::lost(&settings.queue, observed))
     }
 
     fn deletion(&self, observed: &ObservedVirtualHost) -> Decision {

@@ -10,6 +10,7 @@ use super::queue_of;
 use super::validate::Settings;
 use crate::contract::reference::Reference;
 use crate::object::{Outcome, Place, set_outcome};
+use crate::queue::quorum;
 use crate::queue::status::locate;
 
 /// The new status. Equal to the old one if nothing changed, so that nothing is written (invariant I6).
@@ -29,6 +30,7 @@ pub fn status(
     {
         let place = Place { broker, virtual_host, settings: settings.map(|settings| &settings.queue), observed };
         locate(&mut status, &queue_of(subscription), place, now);
+        quorum::tell(&mut status, outcome, place, now);
     }
     SubscriptionStatus { contract: bound, replayed, ..of_subscription(status) }
 }
@@ -64,6 +66,7 @@ fn of_queue(status: SubscriptionStatus) -> QueueStatus {
         leader,
         members,
         online,
+        failures_survived,
         backlog,
         scaling,
         // A queue has no such thing.
@@ -80,6 +83,7 @@ fn of_queue(status: SubscriptionStatus) -> QueueStatus {
         leader,
         members,
         online,
+        failures_survived,
         partitions: Vec::new(),
         backlog,
         scaling,
@@ -99,6 +103,7 @@ fn of_subscription(status: QueueStatus) -> SubscriptionStatus {
         leader,
         members,
         online,
+        failures_survived,
         partitions: _,
         backlog,
         scaling,
@@ -114,6 +119,7 @@ fn of_subscription(status: QueueStatus) -> SubscriptionStatus {
         leader,
         members,
         online,
+        failures_survived,
         backlog,
         scaling,
         replayed: None,

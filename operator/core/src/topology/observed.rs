@@ -18,12 +18,28 @@ pub struct ObservedQueue {
     pub durable: bool,
     /// The leader's node; `None` where it was not reported.
     pub leader: Option<String>,
-    /// Nodes that hold a copy.
+    /// Nodes that hold a copy. Empty where they are not known.
     pub members: Vec<String>,
     /// Members that are up.
     pub online: Vec<String>,
     /// Counters; `None` where they were not reported. Never zero in place of unknown (invariant I5).
     pub counts: Option<Counts>,
+}
+
+impl ObservedQueue {
+    /// One that was declared a moment ago, of which nothing else is known.
+    pub fn declared(kind: QueueKind) -> Self {
+        let (members, online) = (Vec::new(), Vec::new());
+        Self { kind, arguments: Arguments::default(), durable: true, leader: None, members, online, counts: None }
+    }
+
+    /// How many of its members may still fail: those that run, beyond a majority. Less than zero: so many are missing of one, and
+    /// nothing is accepted or delivered. `None` where its members are not known. A queue of type `Classic` has one.
+    pub fn spare(&self) -> Option<i64> {
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        let running = || self.members.iter().filter(|member| self.online.contains(member)).count();
+        (!self.members.is_empty()).then(|| count(running()) - count(self.members.len() / 2 + 1))
+    }
 }
 
 /// Counters of a queue.
@@ -141,13 +157,8 @@ impl ObservedVirtualHost {
             }
             Action::DeclareQueue(queue) => {
                 self.queues.entry(queue.name.clone()).or_insert_with(|| ObservedQueue {
-                    kind: queue.kind,
                     arguments: queue.arguments.clone(),
-                    durable: true,
-                    leader: None,
-                    members: Vec::new(),
-                    online: Vec::new(),
-                    counts: None,
+                    ..ObservedQueue::declared(queue.kind)
                 });
             }
             Action::DeleteQueue { name } => {
