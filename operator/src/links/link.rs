@@ -1,6 +1,6 @@
 //! One Broker's administration behind a circuit breaker, with bounded work.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use entente_broker::admin::{AdminError, BrokerAdmin};
 use entente_broker::users::UserAdmin;
 use entente_core::breaker::{Breaker, Config, Permit};
 use entente_core::client::users::{ObservedUser, UserAction};
-use entente_core::topology::affected::touched;
+use entente_core::topology::affected::{Affected, present, touched};
 use entente_core::topology::foundation::{self, NotOurs};
 use entente_core::topology::model::VirtualHost;
 use entente_core::topology::names::Owner;
@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 
 use super::host::{Host, Read};
 use super::refusals::Refusals;
+use super::stale::{self, Stale};
 use super::users::Users;
 use super::wakers::Wakers;
 use crate::metrics::{Call, Metrics};
@@ -66,7 +67,8 @@ pub struct Link {
     down_since: Mutex<Option<Instant>>,
     writes: Semaphore,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
-    wakers: Wakers,
+    pub(super) wakers: Wakers,
+    stale: Mutex<Stale>,
     /// Its users, where a Client needs them.
     pub users: Users,
     /// What it refused to whom.
@@ -106,6 +108,7 @@ impl Link {
             writes: Semaphore::new(WRITES_AT_ONCE),
             hosts: Mutex::default(),
             wakers,
+            stale: Mutex::default(),
             users: Users::default(),
             refusals: Refusals::default(),
             external: false,
@@ -192,7 +195,8 @@ impl Link {
         if host.is_known() {
             return Ok(());
         }
-        self.finish(read).await
+        // Nobody has decided on anything else.
+        self.finish(read).await.map(drop)
     }
 
     /// Reads a virtual host now, for a decision that what was seen earlier is not good enough for. Callers that come
@@ -203,13 +207,32 @@ impl Link {
         if host.was_read_since(asked) {
             return Ok(());
         }
-        self.finish(read).await
+        let found = self.finish(read).await?;
+        // The observer's next read finds this known: who else it concerns would never hear of it.
+        self.tell(host, found);
+        Ok(())
     }
 
-    async fn finish(&self, read: Read<'_>) -> Result<(), LinkError> {
+    async fn finish(&self, read: Read<'_>) -> Result<Affected, LinkError> {
         let answer = self.read(|admin| admin.read_virtual_host(&read.host.name)).await?;
-        read.finish(answer);
-        Ok(())
+        Ok(read.finish(answer))
+    }
+
+    /// Wakes those that a read concerns, at once where something came, went or changed. Whose figures alone changed waits for
+    /// [`Self::take_stale`]: a status is no place for a live feed.
+    pub fn tell(&self, host: &Host, found: Affected) {
+        let Affected { everything, structure, figures } = found;
+        let all = if everything { host.look(|seen| seen.map(present)).unwrap_or_default() } else { BTreeSet::new() };
+        for owner in all.union(&structure) {
+            self.wake(host, owner);
+        }
+        let mut stale = lock(&self.stale);
+        figures.into_iter().for_each(|owner| stale.add(&host.name, owner));
+    }
+
+    /// Those whose figures changed and that were not told yet, at most so many.
+    pub fn take_stale(&self, most: usize) -> Vec<stale::Of> {
+        lock(&self.stale).take(most)
     }
 
     /// Makes what all queues of a virtual host stand on, if anything of it is missing.
@@ -291,6 +314,9 @@ mod tests {
     use entente_broker_fake::FakeBroker;
     use entente_core::client::password::PasswordHash;
     use entente_core::topology::foundation::virtual_host;
+    use entente_core::topology::model::{Arguments, QueueDeclaration, QueueKind};
+    use entente_core::topology::observed::Counts;
+    use kube::runtime::reflector::ObjectRef;
 
     use super::*;
 
@@ -328,6 +354,27 @@ mod tests {
         assert_eq!(before, 1);
         link.refresh(&host).await.unwrap();
         assert_eq!(broker.calls(), before + 1, "what was read before is not fresh");
+    }
+
+    /// Seen: a Queue that waited for its deletion looked at its virtual host again and again, and others never heard that their
+    /// members were back.
+    #[tokio::test]
+    async fn what_one_finds_the_others_hear_of() {
+        let broker = Arc::new(FakeBroker::default());
+        let admin: Arc<dyn BrokerAdmin> = broker.clone();
+        let (wakers, mut woken) = Wakers::new();
+        let link = Link::new("a/main".into(), "u".into(), admin, wakers, Metrics::default());
+        let host = link.host("shop");
+        let queue = QueueDeclaration { name: "q".into(), kind: QueueKind::Quorum, arguments: Arguments::new() };
+        broker.tamper("shop", |host| host.note(&Action::DeclareQueue(queue)));
+        link.know(&host).await.unwrap();
+        broker.tamper("shop", |host| host.queues.get_mut("q").unwrap().online.push("a".into()));
+        link.refresh(&host).await.unwrap();
+        assert_eq!(woken.queues.try_recv().unwrap(), ObjectRef::new("q").within("shop"));
+        broker.tamper("shop", |host| host.queues.get_mut("q").unwrap().counts = Some(Counts::default()));
+        link.refresh(&host).await.unwrap();
+        assert!(woken.queues.try_recv().is_err(), "figures are told with all others");
+        assert_eq!(link.take_stale(9), [("shop".to_owned(), Owner::Queue("q".into()))]);
     }
 
     #[tokio::test]

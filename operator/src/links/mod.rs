@@ -15,6 +15,7 @@ pub mod observer;
 pub mod probe;
 pub mod refusals;
 pub mod registry;
+pub mod stale;
 pub mod users;
 pub mod wakers;
 

@@ -1,6 +1,5 @@
 //! Keeps the observation of one Broker fresh and wakes the objects that a change concerns.
 
-use std::collections::{BTreeSet, VecDeque};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,7 +79,6 @@ impl Observer {
         figures.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut figures_read = Instant::now();
         let mut gathered = Gathered::default();
-        let mut stale = VecDeque::new();
         let mut silent = false;
         let mut users_due: Option<Instant> = None;
         let (mut refusals_due, mut refusals_told): (Option<Instant>, Option<Instant>) = (None, None);
@@ -118,7 +116,7 @@ impl Observer {
                 _ = figures.tick() => {
                     if !self.activity.is_busy() || figures_read.elapsed() >= FIGURES_AT_LEAST_EVERY {
                         figures_read = Instant::now();
-                        self.read_figures(&mut stale).await;
+                        self.read_figures().await;
                     }
                     self.tell_silence(&mut silent).await;
                 }
@@ -163,9 +161,8 @@ impl Observer {
         if !self.link.users.are_known() {
             return;
         }
-        match self.link.refresh_users().await {
-            Ok(changed) => changed.iter().for_each(|(namespace, name)| self.wakers.wake_client(namespace, name)),
-            Err(error) => tracing::debug!(broker = self.link.key, %error, "users not read"),
+        if let Err(error) = self.link.refresh_users().await {
+            tracing::debug!(broker = self.link.key, %error, "users not read");
         }
     }
 
@@ -191,8 +188,7 @@ impl Observer {
         match self.link.read(|admin| admin.read_virtual_host(&host.name)).await {
             Ok(answer) => {
                 self.metrics.resyncs.inc();
-                let found = read.finish(answer);
-                self.wake(host, &found);
+                self.link.tell(host, read.finish(answer));
                 return true;
             }
             Err(error) if error.is_outage() => {
@@ -203,7 +199,7 @@ impl Observer {
         false
     }
 
-    async fn read_figures(&self, stale: &mut VecDeque<(String, Owner)>) {
+    async fn read_figures(&self) {
         for host in self.link.hosts() {
             if !host.look(|seen| seen.is_some()) {
                 continue;
@@ -218,16 +214,9 @@ impl Observer {
                 }
             };
             let Some(rest) = host.copy() else { continue };
-            let found = read.finish(Some(ObservedVirtualHost { queues, seen_at: Some(seen_at), ..rest }));
-            for name in &found.figures {
-                let entry = (host.name.clone(), name.clone());
-                if !stale.contains(&entry) {
-                    stale.push_back(entry);
-                }
-            }
-            self.wake(&host, &Affected { figures: BTreeSet::new(), ..found });
+            self.link.tell(&host, read.finish(Some(ObservedVirtualHost { queues, seen_at: Some(seen_at), ..rest })));
         }
-        for (host, owner) in stale.drain(..stale.len().min(FIGURES_AT_ONCE)) {
+        for (host, owner) in self.link.take_stale(FIGURES_AT_ONCE) {
             self.wakers.wake(&host, &owner);
         }
     }
@@ -244,21 +233,8 @@ impl Observer {
             *silent = now_silent;
             tracing::warn!(broker = self.link.key, silent = now_silent, "the broker's silence began or ended");
             for host in self.link.hosts() {
-                self.wake(&host, &Affected { everything: true, ..Affected::default() });
+                self.link.tell(&host, Affected { everything: true, ..Affected::default() });
             }
-        }
-    }
-
-    fn wake(&self, host: &Host, found: &Affected) {
-        let Affected { everything, structure, figures } = found;
-        if *everything {
-            let all = host.look(|seen| seen.map(present)).unwrap_or_default();
-            for owner in &all {
-                self.wakers.wake(&host.name, owner);
-            }
-        }
-        for owner in structure.union(figures) {
-            self.wakers.wake(&host.name, owner);
         }
     }
 }

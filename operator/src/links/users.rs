@@ -72,14 +72,16 @@ impl Users {
 }
 
 impl Read<'_> {
-    /// The answer: replaces what was known, but for our own writes that it may have missed. Returns the users that differ.
+    /// The answer: replaces what was known, but for our own writes that it may have missed. Returns the users that differ; none where nothing
+    /// was known, and so nothing decided on.
     fn finish(self, mut new: ObservedUsers) -> BTreeSet<String> {
         let mut state = self.0.state();
         state.since_read_began.iter().for_each(|action| new.note(action));
-        let nothing = ObservedUsers::default();
-        let old = state.observed.as_ref().map_or(&nothing, |(old, _)| old);
-        let names = old.users.keys().chain(new.users.keys());
-        let changed = names.filter(|name| old.users.get(*name) != new.users.get(*name)).cloned().collect();
+        let differ = |old: &ObservedUsers| {
+            let names = old.users.keys().chain(new.users.keys());
+            names.filter(|name| old.users.get(*name) != new.users.get(*name)).cloned().collect()
+        };
+        let changed = state.observed.as_ref().map(|(old, _)| differ(old)).unwrap_or_default();
         state.observed = Some((new, Instant::now()));
         changed
     }
@@ -106,21 +108,24 @@ impl Link {
         if fresh() {
             return Ok(());
         }
-        self.read_users_now().await.map(drop)
+        self.read_users_now().await
     }
 
-    /// Reads the users now. Returns the Clients, by namespace and name, whose users are not as they were last known.
-    pub async fn refresh_users(&self) -> Result<BTreeSet<(String, String)>, LinkError> {
+    /// Reads the users now.
+    pub async fn refresh_users(&self) -> Result<(), LinkError> {
         let _one_at_a_time = self.users.reading.lock().await;
-        let changed = self.read_users_now().await?;
-        let owner = |user: &String| owner_of(user).map(|(namespace, client, _)| (namespace.to_owned(), client.to_owned()));
-        Ok(changed.iter().filter_map(owner).collect())
+        self.read_users_now().await
     }
 
-    async fn read_users_now(&self) -> Result<BTreeSet<String>, LinkError> {
+    /// Wakes the Clients whose users are not as they were last known: the next read finds this known.
+    async fn read_users_now(&self) -> Result<(), LinkError> {
         let read = self.users.begin_read();
         let answer = self.read(UserAdmin::read_users).await?;
-        Ok(read.finish(answer))
+        let changed = read.finish(answer);
+        let owners: BTreeSet<_> =
+            changed.iter().filter_map(|user| owner_of(user)).map(|(owner, name, _)| (owner, name)).collect();
+        owners.into_iter().for_each(|(namespace, name)| self.wakers.wake_client(namespace, name));
+        Ok(())
     }
 
     /// Carries out actions one after another; stops at the first that fails. What succeeded is noted.
@@ -146,16 +151,24 @@ mod tests {
     use entente_core::client::password::{Password, PasswordHash};
     use futures::future::join_all;
 
+    use kube::runtime::reflector::ObjectRef;
+
     use super::*;
-    use crate::links::wakers::Wakers;
+    use crate::links::wakers::{Wakers, Woken};
     use crate::metrics::Metrics;
 
     const MINUTE: Duration = Duration::from_mins(1);
 
     fn link() -> (Arc<FakeBroker>, Link) {
+        let (broker, link, _) = woken_link();
+        (broker, link)
+    }
+
+    fn woken_link() -> (Arc<FakeBroker>, Link, Woken) {
         let broker = Arc::new(FakeBroker::default());
         let admin: Arc<dyn BrokerAdmin> = broker.clone();
-        (broker, Link::new("a/main".into(), "u".into(), admin, Wakers::new().0, Metrics::default()))
+        let (wakers, woken) = Wakers::new();
+        (broker, Link::new("a/main".into(), "u".into(), admin, wakers, Metrics::default()), woken)
     }
 
     fn put(user: &str) -> UserAction {
@@ -178,22 +191,26 @@ mod tests {
 
     #[tokio::test]
     async fn own_writes_are_known_and_no_news() {
-        let (_, link) = link();
+        let (_, link, mut woken) = woken_link();
         link.know_users(MINUTE).await.unwrap();
         link.run_users(&[put("shop.web.1")]).await.unwrap();
         assert!(has(&link, "shop.web.1"));
-        assert!(link.refresh_users().await.unwrap().is_empty());
+        link.refresh_users().await.unwrap();
+        assert!(woken.clients.try_recv().is_err());
     }
 
     #[tokio::test]
     async fn what_somebody_else_changed_wakes_its_client() {
-        let (broker, link) = link();
+        let (broker, link, mut woken) = woken_link();
         link.run_users(&[put("shop.web.1"), put("shop.web.2"), put("guest")]).await.unwrap();
         link.know_users(MINUTE).await.unwrap();
         broker.tamper_users(|seen| drop(seen.users.remove("shop.web.2")));
         broker.tamper_users(|seen| drop(seen.users.remove("guest")));
-        let woken = link.refresh_users().await.unwrap();
-        assert_eq!(woken, BTreeSet::from([("shop".to_owned(), "web".to_owned())]));
+        assert!(woken.clients.try_recv().is_err(), "nobody has decided on anything yet");
+        // Whoever looks: a Client that is deleted does as well as the observer.
+        link.know_users(Duration::ZERO).await.unwrap();
+        assert_eq!(woken.clients.try_recv().unwrap(), ObjectRef::new("web").within("shop"));
+        assert!(woken.clients.try_recv().is_err());
         assert!(!has(&link, "shop.web.2"));
     }
 
