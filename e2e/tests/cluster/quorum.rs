@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use entente_crds::{Queue, Subscription, Topic};
-use entente_e2e::chaos::drain;
 use entente_e2e::chaos::redundancy::{self, BrokerNode};
+use entente_e2e::chaos::{disk, drain, machine};
 use entente_e2e::cluster::{Cluster, SYSTEM};
 use entente_e2e::object::{Kind, Objects, condition, is_ready, status};
 use entente_e2e::scene::{Scene, scene};
-use entente_e2e::wait::seconds;
+use entente_e2e::wait::{seconds, until};
 use entente_e2e::{amqp, planned};
 use kube::api::DeleteParams;
 use serde_json::json;
@@ -124,6 +124,41 @@ async fn i10_a_queue_says_how_many_failures_it_survives_and_when_it_stands_still
         kinds.queues.gone("full", seconds(60)).await?;
         let left = scene.broker.queue_names(&scene.namespace).await?;
         ensure!(!left.iter().any(|name| name.starts_with("full") || name.starts_with("doomed")), "left behind: {left:?}");
+        Ok(())
+    })
+    .await
+}
+
+/// The data of two nodes of three is gone for good. What the third has is all there is, and only a person can know that.
+#[tokio::test]
+async fn a_person_can_have_the_third_node_go_on_where_the_data_of_two_is_gone() -> Result<()> {
+    scene("loss", async |scene| {
+        let queues = Objects::<Queue>::of(&scene.cluster, &scene.namespace);
+        queues.create_ready("work", json!({"deletionPolicy": "Delete"})).await?;
+        amqp::send(&scene.broker, &scene.namespace, "work", MESSAGES).await?;
+        say(&queues, "work", ("True", "Ready"), 1, ("True", "Ready")).await?;
+        let nodes = redundancy::nodes(&scene.cluster).await?;
+        let (kept, lost) = nodes.split_first().context("there are no nodes")?;
+        let command: Vec<&str> =
+            std::iter::once("entente-accept-loss").chain(lost.iter().map(|node| node.pod.as_str())).collect();
+        let accept = async || machine::execute(SYSTEM, &kept.pod, &command).await;
+        let refused = accept().await.err().context("the loss of nodes that run was accepted")?;
+        ensure!(format!("{refused:#}").contains("refused: rabbit@main-broker-1"), "{refused:#}");
+
+        for node in lost {
+            disk::lose(&scene.cluster, node).await?;
+        }
+        say(&queues, "work", ("False", "QuorumLost"), 0, ("False", "QuorumLost")).await?;
+        let (told, took) = until("the loss is accepted", seconds(120), async || accept().await.map(Some)).await?;
+        println!("accepted after {took:?}: {told}");
+        let begun = Instant::now();
+        planned::resized(&scene.cluster, 3).await?;
+        println!("three nodes run {:?} later", begun.elapsed());
+        queues.ready("work", seconds(60)).await?;
+        say(&queues, "work", ("True", "Ready"), 1, ("True", "Ready")).await?;
+        println!("its members are back {:?} later", begun.elapsed());
+        amqp::receive(&scene.broker, &scene.namespace, "work", MESSAGES).await?;
+        planned::settled(&scene.cluster).await?;
         Ok(())
     })
     .await

@@ -227,7 +227,9 @@ impl Link {
             self.wake(host, owner);
         }
         let mut stale = lock(&self.stale);
-        figures.into_iter().for_each(|owner| stale.add(&host.name, owner));
+        for owner in figures {
+            stale.add(&host.name, owner);
+        }
     }
 
     /// Those whose figures changed and that were not told yet, at most so many.

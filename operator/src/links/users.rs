@@ -124,7 +124,9 @@ impl Link {
         let changed = read.finish(answer);
         let owners: BTreeSet<_> =
             changed.iter().filter_map(|user| owner_of(user)).map(|(owner, name, _)| (owner, name)).collect();
-        owners.into_iter().for_each(|(namespace, name)| self.wakers.wake_client(namespace, name));
+        for (namespace, name) in owners {
+            self.wakers.wake_client(namespace, name);
+        }
         Ok(())
     }
 

@@ -241,12 +241,12 @@ mod tests {
 
     /// One that is the same in all three lists.
     fn queue(value: Value) -> Result<(String, ObservedQueue), AdminError> {
-        let figures = Figures::new(vec![read(&value)], vec![read(&value)]);
-        read::<Queue>(&value).observed(&figures)
+        let figures = Figures::new(vec![read(value.clone())], vec![read(value.clone())]);
+        read::<Queue>(value).observed(&figures)
     }
 
-    fn read<T: serde::de::DeserializeOwned>(value: &Value) -> T {
-        serde_json::from_value(value.clone()).unwrap()
+    fn read<T: serde::de::DeserializeOwned>(value: Value) -> T {
+        serde_json::from_value(value).unwrap()
     }
 
     #[test]
@@ -266,10 +266,10 @@ mod tests {
     fn i5_a_queue_that_is_in_one_list_alone_is_there() {
         let quorum =
             json!({"name": "q", "type": "quorum", "durable": true, "leader": "a", "members": ["a", "b"], "online": ["b"]});
-        let (_, seen) = read::<Queue>(&quorum).observed(&Figures::default()).unwrap();
+        let (_, seen) = read::<Queue>(quorum).observed(&Figures::default()).unwrap();
         assert_eq!((seen.counts, seen.spare()), (None, Some(-1)));
         let classic =
-            |state| read::<Queue>(&json!({"name": "q", "type": "classic", "durable": true, "node": "a", "state": state}));
+            |state| read::<Queue>(json!({"name": "q", "type": "classic", "durable": true, "node": "a", "state": state}));
         let spare = |state| classic(state).observed(&Figures::default()).unwrap().1.spare();
         assert_eq!((spare("running"), spare("down")), (Some(0), Some(-1)));
     }

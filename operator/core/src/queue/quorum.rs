@@ -38,7 +38,7 @@ pub fn tell(status: &mut QueueStatus, outcome: &Outcome, place: Place<'_, Settin
     }
     let Place { settings: Some(settings), observed: Some(observed), .. } = place else { return };
     let dead = match settings.dead_letters {
-        DeadLetters::Own => find(dead_letter_queue(&settings.name), observed),
+        DeadLetters::Own => find(&dead_letter_queue(&settings.name), observed),
         DeadLetters::Discard | DeadLetters::Queue(_) => None,
     };
     let Some((spare, (name, queue))) = weakest(main(settings, observed).into_iter().chain(dead)) else {
@@ -78,12 +78,12 @@ fn unseen(status: &mut QueueStatus, reason: &'static str, message: &str, now: Ti
 fn main<'a>(settings: &'a Settings, observed: &'a ObservedVirtualHost) -> Vec<Named<'a>> {
     match settings.parts {
         Some(_) => parts::seen(&settings.name, observed).into_iter().map(|(name, queue)| (name.as_str(), queue)).collect(),
-        None => find(settings.name.clone(), observed).into_iter().collect(),
+        None => find(&settings.name, observed).into_iter().collect(),
     }
 }
 
-fn find(name: String, observed: &ObservedVirtualHost) -> Option<Named<'_>> {
-    observed.queues.get_key_value(&name).map(|(name, queue)| (name.as_str(), queue))
+fn find<'a>(name: &str, observed: &'a ObservedVirtualHost) -> Option<Named<'a>> {
+    observed.queues.get_key_value(name).map(|(name, queue)| (name.as_str(), queue))
 }
 
 fn weakest<'a>(queues: impl IntoIterator<Item = Named<'a>>) -> Option<(i64, Named<'a>)> {
