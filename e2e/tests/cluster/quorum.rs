@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use entente_broker::amqp::{Outgoing, address};
 use entente_crds::{Queue, Subscription, Topic};
 use entente_e2e::chaos::redundancy::{self, BrokerNode};
 use entente_e2e::chaos::{disk, drain, machine};
@@ -23,6 +24,16 @@ async fn lose(cluster: &Cluster, node: &BrokerNode) -> Result<()> {
     drain::cordon(cluster, &node.machine).await?;
     let at_once = DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() };
     cluster.pods(SYSTEM).delete(&node.pod, &at_once).await?;
+    Ok(())
+}
+
+/// To a Topic; each is accepted.
+async fn publish(scene: &Scene, topic: &str) -> Result<()> {
+    let messages = (0..MESSAGES).map(|number| Outgoing::new(format!("{number}"), "{}")).collect();
+    let address = address::exchange(&format!("topic.{topic}"), "");
+    for outcome in amqp::send_to(&scene.broker, &scene.namespace, &address, messages).await? {
+        outcome.accepted()?;
+    }
     Ok(())
 }
 
@@ -133,7 +144,11 @@ async fn i10_a_queue_says_how_many_failures_it_survives_and_when_it_stands_still
 #[tokio::test]
 async fn a_person_can_have_the_third_node_go_on_where_the_data_of_two_is_gone() -> Result<()> {
     scene("loss", async |scene| {
+        scene.is_alone().await?;
         let queues = Objects::<Queue>::of(&scene.cluster, &scene.namespace);
+        let topics = Objects::<Topic>::of(&scene.cluster, &scene.namespace);
+        topics.create_ready("kept", json!({"retention": {"maxAge": "1h"}})).await?;
+        publish(scene, "kept").await?;
         queues.create_ready("work", json!({"deletionPolicy": "Delete"})).await?;
         amqp::send(&scene.broker, &scene.namespace, "work", MESSAGES).await?;
         say(&queues, "work", ("True", "Ready"), 1, ("True", "Ready")).await?;
@@ -158,6 +173,17 @@ async fn a_person_can_have_the_third_node_go_on_where_the_data_of_two_is_gone() 
         say(&queues, "work", ("True", "Ready"), 1, ("True", "Ready")).await?;
         println!("its members are back {:?} later", begun.elapsed());
         amqp::receive(&scene.broker, &scene.namespace, "work", MESSAGES).await?;
+        // Streams are coordinated by a majority of their own.
+        topics.create_ready("new", json!({"retention": {"maxAge": "1h"}})).await?;
+        publish(scene, "new").await?;
+        for topic in ["new", "kept"] {
+            let past = json!({"topicRef": {"name": topic}, "from": "Earliest"});
+            let subscriptions = Objects::<Subscription>::of(&scene.cluster, &scene.namespace);
+            subscriptions.create(topic, past).await?;
+            subscriptions.ready(topic, seconds(60)).await?;
+            amqp::receive(&scene.broker, &scene.namespace, &format!("subscription.{}.{topic}", scene.namespace), MESSAGES)
+                .await?;
+        }
         planned::settled(&scene.cluster).await?;
         Ok(())
     })

@@ -59,13 +59,39 @@ go_on_alone(shrink) ->
     ok = rabbit_khepri:force_shrink_member_to_current_member().
 
 queues(Metadata, Running) ->
+    Streams = coordinator(Running),
     {ok, Queues, _} = rabbit_entente_members:all(),
     Verdicts = [{Name, queue(node(), Queue, Running)} || #{name := Name} = Queue <- Queues],
     lists:foreach(fun({Name, Verdict}) -> go_on(Name, Verdict) end, Verdicts),
-    case [Verdict || {_, Verdict} <- Verdicts, Verdict =/= keep] of
-        [] when Metadata =:= keep -> refuse("nothing here has lost its majority");
+    case [Verdict || Verdict <- [Metadata, Streams | [Verdict || {_, Verdict} <- Verdicts]], Verdict =/= keep] of
+        [] -> refuse("nothing here has lost its majority");
         _ -> done
     end.
+
+%% What makes, moves and deletes streams is a Raft cluster of its own. Without it every change of a stream waits for ever, and the deletion of a
+%% virtual host that has one as well. It takes in the other nodes by itself.
+coordinator(Running) ->
+    Server = {rabbit_stream_coordinator, node()},
+    case ra:members({local, Server}) of
+        {ok, Members, _} -> coordinator(Server, [Node || {_, Node} <- Members], Running);
+        _ -> keep % there has never been a stream, or this node has no part in it
+    end.
+
+%% A node that runs has started its member, if it has the data of one: that is a step of RabbitMQ's start.
+coordinator(Server, Members, Running) ->
+    Alive = [Node || Node <- Members, lists:member(Node, Running), has_process(Node, element(1, Server))],
+    case {2 * length(Alive) > length(Members), Alive} of
+        {true, _} ->
+            keep;
+        {false, [Self]} when Self =:= node() ->
+            say("the coordinator of streams goes on with ~ts alone", [Self]),
+            ok = ra_server_proc:force_shrink_members_to_current_member(Server),
+            shrink;
+        {false, _} ->
+            keep
+    end.
+
+has_process(Node, Name) -> is_pid(erpc:call(Node, erlang, whereis, [Name], 5_000)).
 
 %% Whether a queue goes on by itself, or with the member of this node alone.
 -spec queue(Self :: node(), rabbit_entente_members:queue(), Running :: [node()]) -> verdict().
