@@ -204,6 +204,26 @@ mod tests {
         assert!(said.message.contains("part.q.1") && said.ready.is_some(), "{}", said.message);
     }
 
+    #[test]
+    fn i6_a_second_visit_changes_nothing() {
+        for (spec, name) in [(json!({}), "q"), (json!({"partitions": {"count": 2, "by": "k"}}), "part.q.0")] {
+            let mut object = Queue::new("q", serde_json::from_value(spec).unwrap());
+            let settings = object.validate().unwrap();
+            let broker = Broker::new("main", serde_json::from_value(json!({})).unwrap());
+            let queues = [(name.to_owned(), queue(&ALL, &ALL))].into();
+            let observed = ObservedVirtualHost { queues, ..ObservedVirtualHost::default() };
+            let place = Place { broker: &broker, virtual_host: "shop", settings: Some(&settings), observed: Some(&observed) };
+            let mut visit = |second| {
+                let status = object.next_status(&Outcome::Ready, Some(place), Timestamp::from_second(second).unwrap());
+                object.status = Some(status.clone());
+                status
+            };
+            let first = visit(0);
+            assert!(conditions::is_true(&first.conditions, types::QUORUM_SAFE));
+            assert_eq!(visit(60), first, "{name}");
+        }
+    }
+
     /// The queue itself goes on without them.
     #[test]
     fn dead_letters_count_for_safety_alone() {

@@ -73,8 +73,6 @@ pub(super) fn nowhere(status: &mut QueueStatus) {
     status.leader = None;
     status.members.clear();
     status.online.clear();
-    status.failures_survived = None;
-    conditions::remove(&mut status.conditions, types::QUORUM_SAFE);
     status.backlog = None;
 }
 
